@@ -150,7 +150,9 @@ func resolver(t *testing.T, addr func() [4]byte) *net.Resolver {
 }
 
 func TestRedirects(t *testing.T) {
-	inside := serve(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Header.Get("X-Api-Key"), r.Header.Get("If-None-Match")) })
+	inside := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.Header.Get("X-Api-Key"), r.Header.Get("If-None-Match"))
+	})
 	outside := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		to := map[string]string{"/in": inside.URL, "/file": "file:///etc/passwd", "/self": "/ok", "/loop": "/loop"}[r.URL.Path]
 		if to != "" {
@@ -272,6 +274,23 @@ func TestBodies(t *testing.T) {
 				t.Errorf("read %d bytes before it stopped", len(b))
 			}
 		})
+	}
+}
+
+func TestABombStopsLongBeforeAGenerousLimit(t *testing.T) {
+	bomb := gz(make([]byte, 100<<20))
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = w.Write(bomb)
+	})
+	r, err := Fetch(t.Context(), client(t, Options{AllowPrivate: true}), s.URL, Validators{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	n, err := io.Copy(io.Discard, r.Body)
+	if !errors.As(err, new(*TooLargeError)) || n > bombGrace+1<<20 {
+		t.Fatalf("%d bytes, %v", n, err)
 	}
 }
 

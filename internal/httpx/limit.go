@@ -20,10 +20,16 @@ type TooLargeError struct {
 
 func (e *TooLargeError) Error() string {
 	if e.Decoded {
-		return fmt.Sprintf("%s: more than %d bytes after decompression", e.URL, e.Limit)
+		return fmt.Sprintf("%s: more than %d bytes, or more than %d times its size, after decompression", e.URL, e.Limit, bombRatio)
 	}
 	return fmt.Sprintf("%s: more than %d bytes", e.URL, e.Limit)
 }
+
+// JSON shrinks about fortyfold at most; what shrinks more than this is a bomb, and need not be read up to the limit.
+const (
+	bombRatio = 300
+	bombGrace = 64 << 20
+)
 
 // ErrIdle says that a peer accepted the request and then fell silent.
 var ErrIdle = errors.New("the peer went silent")
@@ -125,7 +131,7 @@ func (b *body) Close() error {
 
 // gunzip decodes while it counts; it opens at the first Read because a head without a body has no gzip header either.
 type gunzip struct {
-	wire     io.ReadCloser
+	wire     *body
 	z        *gzip.Reader
 	max, n   int64
 	tooLarge error
@@ -141,7 +147,7 @@ func (g *gunzip) Read(p []byte) (int, error) {
 	}
 	n, err := g.z.Read(p)
 	g.n += int64(n)
-	if g.max > 0 && g.n > g.max {
+	if g.max > 0 && (g.n > g.max || g.n > bombGrace && g.n > bombRatio*g.wire.n) {
 		return n, g.tooLarge
 	}
 	return n, err
