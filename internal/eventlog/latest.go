@@ -1,0 +1,342 @@
+package eventlog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/stixbridge/stixbridge/bridge"
+	"github.com/stixbridge/stixbridge/stix"
+)
+
+// Headers of an entry of STIX_LATEST.
+const (
+	headerDigest     = "Digest"      // hex of the content's digest
+	headerSeq        = "Seq"         // sequence of the event in STIX
+	headerEvent      = "Event"       // its event id
+	headerSubject    = "Subject"     // its subject
+	headerValidUntil = "Valid-Until" // of the object
+	headerAlias      = "Alias"       // the source's own name of the object
+	headerLog        = "Log-Seq"     // checkpoint: everything of this producer up to here is projected
+	headerStamp      = "Stamp"       // time of the event, RFC 3339
+	headerTTL        = "Nats-TTL"
+)
+
+// Entry is what one producer last asserted about one object.
+type Entry struct {
+	Subject           // of its last event; Op delete, expire or retract: no longer asserted
+	ID         string // STIX id
+	EventID    string
+	Seq        uint64 // in STIX
+	Time       time.Time
+	Digest     string
+	ValidUntil string
+	Alias      string
+	Context    string // of the last event: origin, hops and what else is needed later
+	Blob       string
+	Data       []byte
+	At         uint64 // sequence in STIX_LATEST
+}
+
+// Asserted reports whether the producer still holds the object to be there.
+func (e Entry) Asserted() bool {
+	return e.Op != bridge.Delete && e.Op != bridge.Retract && e.Op != bridge.Expire
+}
+
+// Known reports whether there is an entry at all.
+func (e Entry) Known() bool { return e.Seq != 0 }
+
+// Object parses the entry's object.
+func (e Entry) Object() (stix.Object, error) { return stix.Parse(e.Data) }
+
+// Message is the entry as STIX_LATEST stores it.
+func (e Entry) Message() *nats.Msg {
+	h := nats.Header{
+		HeaderID:      {e.ID},
+		headerDigest:  {e.Digest},
+		headerSeq:     {strconv.FormatUint(e.Seq, 10)},
+		headerEvent:   {e.EventID},
+		headerSubject: {e.Subject.String()},
+		headerStamp:   {e.Time.UTC().Format(time.RFC3339Nano)},
+	}
+	for k, v := range map[string]string{headerValidUntil: e.ValidUntil, headerAlias: e.Alias, HeaderContext: e.Context, HeaderBlob: e.Blob} {
+		if v != "" {
+			h[k] = []string{v}
+		}
+	}
+	return &nats.Msg{Subject: LatestSubject(e.Type, e.ID, e.Producer), Header: h, Data: e.Data}
+}
+
+func entry(subject string, h nats.Header, data []byte, at uint64) (e Entry, err error) {
+	if e.Subject, err = ParseSubject(one(h, headerSubject)); err != nil {
+		return e, fmt.Errorf("%s message %d: %w", StreamLatest, at, err)
+	}
+	e.ID, e.EventID, e.Digest = one(h, HeaderID), one(h, headerEvent), one(h, headerDigest)
+	e.ValidUntil, e.Alias, e.Context, e.Blob = one(h, headerValidUntil), one(h, headerAlias), one(h, HeaderContext), one(h, HeaderBlob)
+	if e.Seq, err = strconv.ParseUint(one(h, headerSeq), 10, 64); err != nil {
+		return e, fmt.Errorf("%s message %d (%s): header %s: %w", StreamLatest, at, subject, headerSeq, err)
+	}
+	e.Time, _ = time.Parse(time.RFC3339Nano, one(h, headerStamp))
+	e.Data, e.At = data, at
+	return e, nil
+}
+
+// Latest reads STIX_LATEST.
+type Latest struct {
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	stream jetstream.Stream
+	blobs  *Blobs
+}
+
+// Info returns the state of the stream.
+func (l *Latest) Info(ctx context.Context) (*jetstream.StreamInfo, error) { return l.stream.Info(ctx) }
+
+// maxLookup bounds one multi-get; the server refuses more than 1024 matches.
+const maxLookup = 500
+
+// Lookup returns the entries behind subjects (exact ones, or patterns with few matches), keyed by subject. Blobs stay
+// references (see Fetch). It blocks for one round trip per 500 subjects.
+func (l *Latest) Lookup(ctx context.Context, subjects []string) (map[string]Entry, error) {
+	found := make(map[string]Entry, len(subjects))
+	for len(subjects) > 0 {
+		n := min(maxLookup, len(subjects))
+		if err := l.multi(ctx, subjects[:n], found); err != nil {
+			return nil, err
+		}
+		subjects = subjects[n:]
+	}
+	return found, nil
+}
+
+func (l *Latest) multi(ctx context.Context, subjects []string, found map[string]Entry) error {
+	if len(subjects) == 1 && !strings.ContainsAny(subjects[0], "*>") {
+		m, err := l.stream.GetLastMsgForSubject(ctx, subjects[0])
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", StreamLatest, err)
+		}
+		e, err := entry(m.Subject, m.Header, m.Data, m.Sequence)
+		found[m.Subject] = e
+		return err
+	}
+	req, err := json.Marshal(map[string]any{"multi_last": subjects})
+	if err != nil {
+		return err
+	}
+	return l.direct(ctx, req, func(m *nats.Msg) error {
+		subject := one(m.Header, jetstream.SubjectHeader)
+		at, _ := strconv.ParseUint(one(m.Header, jetstream.SequenceHeader), 10, 64)
+		e, err := entry(subject, m.Header, m.Data, at)
+		found[subject] = e
+		return err
+	})
+}
+
+// direct sends a batched direct get and yields its messages up to the end-of-batch mark. A request during an election is
+// never answered or answered 503: it is sent again, for up to 30 s.
+func (l *Latest) direct(ctx context.Context, req []byte, yield func(*nats.Msg) error) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		err := l.ask(ctx, req, yield)
+		if !errors.Is(err, errNoAnswer) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w", StreamLatest, err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+var errNoAnswer = errors.New("no answer to a read")
+
+func (l *Latest) ask(ctx context.Context, req []byte, yield func(*nats.Msg) error) error {
+	inbox := l.nc.NewRespInbox() + "x" // not below the connection's own reply subscription
+	sub, err := l.nc.SubscribeSync(inbox)
+	if err != nil {
+		return fmt.Errorf("%s: %w", StreamLatest, err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	_ = sub.SetPendingLimits(-1, -1) // the server bounds a batch at 1024 messages
+	if err := l.nc.PublishMsg(&nats.Msg{Subject: "$JS.API.DIRECT.GET." + StreamLatest, Reply: inbox, Data: req}); err != nil {
+		return fmt.Errorf("%s: %w", StreamLatest, err)
+	}
+	for first := true; ; first = false {
+		wait, cancel := context.WithTimeout(ctx, 5*time.Second)
+		m, err := sub.NextMsgWithContext(wait)
+		cancel()
+		switch {
+		case err != nil && first && ctx.Err() == nil:
+			return errNoAnswer
+		case err != nil:
+			return fmt.Errorf("%s: read: %w", StreamLatest, err)
+		}
+		switch status := one(m.Header, "Status"); status {
+		case "":
+			if err := yield(m); err != nil {
+				return err
+			}
+		case "204", "404":
+			return nil
+		case "503":
+			return errNoAnswer
+		default:
+			return fmt.Errorf("%s: read: %s %s", StreamLatest, status, one(m.Header, "Description"))
+		}
+	}
+}
+
+// Of returns what each producer last asserted about an object.
+func (l *Latest) Of(ctx context.Context, typ, id string) ([]Entry, error) {
+	found, err := l.Lookup(ctx, []string{"latest.v1." + typ + "." + token(id) + ".*"})
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Entry, 0, len(found))
+	for _, e := range found {
+		if e.ID == id {
+			all = append(all, e)
+		}
+	}
+	return all, nil
+}
+
+// At returns the entry at a sequence of STIX_LATEST; false when it was replaced since.
+func (l *Latest) At(ctx context.Context, at uint64) (Entry, bool, error) {
+	m, err := l.stream.GetMsg(ctx, at)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return Entry{}, false, nil
+	}
+	if err != nil {
+		return Entry{}, false, fmt.Errorf("%s: %w", StreamLatest, err)
+	}
+	e, err := entry(m.Subject, m.Header, m.Data, m.Sequence)
+	return e, err == nil, err
+}
+
+// Fetch fills in an object that lives in the object store.
+func (l *Latest) Fetch(ctx context.Context, e Entry) (Entry, error) {
+	if e.Blob == "" {
+		return e, nil
+	}
+	data, err := l.blobs.Get(ctx, e.Blob)
+	if err != nil {
+		return e, fmt.Errorf("object %s: %w", e.ID, err)
+	}
+	e.Data = data
+	return e, nil
+}
+
+// Scan yields the current entries after a sequence of STIX_LATEST, in its order, up to its end of that moment. The filter is
+// latest.v1.<type>.<id>.<producer> with wildcards. With heads, Data is empty.
+func (l *Latest) Scan(ctx context.Context, name, filter string, from uint64, heads bool, yield func(Entry) error) error {
+	info, err := l.stream.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", StreamLatest, err)
+	}
+	end := info.State.LastSeq
+	if info.State.Msgs == 0 || end <= from {
+		return nil
+	}
+	c, err := l.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{filter}, NamePrefix: name,
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from + 1, HeadersOnly: heads})
+	if err != nil {
+		return fmt.Errorf("%s: %w", StreamLatest, err)
+	}
+	if i := c.CachedInfo(); i != nil && i.NumPending == 0 {
+		return nil
+	}
+	it, err := c.Messages(jetstream.PullMaxMessagesWithBytesLimit(1000, 8<<20), jetstream.WithMessagesErrOnMissingHeartbeat(false))
+	if err != nil {
+		return fmt.Errorf("%s: %w", StreamLatest, err)
+	}
+	defer it.Stop()
+	for {
+		m, err := it.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return fmt.Errorf("%s: %w", StreamLatest, err)
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return fmt.Errorf("%s: %w", StreamLatest, err)
+		}
+		if meta.Sequence.Stream > end {
+			return nil // written since; whoever follows the log sees it
+		}
+		e, err := entry(m.Subject(), m.Headers(), m.Data(), meta.Sequence.Stream)
+		if err != nil {
+			return err
+		}
+		if err := yield(e); err != nil {
+			return err
+		}
+		if meta.NumPending == 0 {
+			return nil
+		}
+	}
+}
+
+// Checkpoint says how far STIX_LATEST holds a producer's events, and which cursor goes with that.
+type Checkpoint struct {
+	Seq       uint64          `json:"seq"`                  // log sequence up to which everything of the producer is projected
+	Cursor    json.RawMessage `json:"cursor,omitempty"`     // last cursor that travelled with an event
+	CursorSeq uint64          `json:"cursor_seq,omitempty"` // sequence of that event
+	EventSeq  uint64          `json:"event_seq,omitempty"`  // sequence of the producer's last event
+	Objects   int64           `json:"objects,omitempty"`    // entries of this producer, for estimates only
+}
+
+func checkpointSubject(producer string) string { return "checkpoint.v1." + producer }
+
+// Message is the checkpoint as STIX_LATEST stores it, in the same batch as the entries.
+func (c Checkpoint) Message(producer string) *nats.Msg {
+	b, _ := json.Marshal(c) // cannot fail: Cursor was valid JSON when it was committed
+	return &nats.Msg{Subject: checkpointSubject(producer), Header: nats.Header{}, Data: b}
+}
+
+// Checkpoint returns a producer's checkpoint; the zero value when there is none.
+func (l *Latest) Checkpoint(ctx context.Context, producer string) (c Checkpoint, err error) {
+	m, err := l.stream.GetLastMsgForSubject(ctx, checkpointSubject(producer))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return c, nil
+	}
+	if err != nil {
+		return c, fmt.Errorf("checkpoint of %s: %w", producer, err)
+	}
+	if err := json.Unmarshal(m.Data, &c); err != nil {
+		return c, fmt.Errorf("checkpoint of %s is damaged: %w", producer, err)
+	}
+	return c, nil
+}
+
+// Producers lists every producer that ever wrote a checkpoint.
+func (l *Latest) Producers(ctx context.Context) ([]string, error) {
+	i, err := l.stream.Info(ctx, jetstream.WithSubjectFilter(checkpointSubject("*")))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", StreamLatest, err)
+	}
+	var names []string
+	for s := range i.State.Subjects {
+		names = append(names, strings.TrimPrefix(s, checkpointSubject("")))
+	}
+	return names, nil
+}
+
+// Drop removes an entry.
+func (l *Latest) Drop(ctx context.Context, typ, id, producer string) error {
+	if err := l.stream.Purge(ctx, jetstream.WithPurgeSubject(LatestSubject(typ, id, producer))); err != nil {
+		return fmt.Errorf("%s: drop %s: %w", StreamLatest, id, err)
+	}
+	return nil
+}

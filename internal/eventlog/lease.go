@@ -1,0 +1,164 @@
+package eventlog
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// LeaseTTL is how long a lease holds without renewal, on the observer's monotonic clock.
+const LeaseTTL = 5 * time.Second
+
+// Owner is the record of a lease.
+type Owner struct {
+	Host  string `json:"host"`
+	PID   int    `json:"pid"`
+	Nonce string `json:"nonce"` // one per process start
+	What  string `json:"what"`  // run, import, …
+	Beat  uint64 `json:"beat"`  // renewals
+}
+
+var process = func() Owner {
+	host, _ := os.Hostname()
+	return Owner{Host: host, PID: os.Getpid(), Nonce: rand.Text()}
+}()
+
+func (o Owner) String() string { return fmt.Sprintf("process %d on %s (%s)", o.PID, o.Host, o.What) }
+
+// dead reports whether the owner is certainly gone: a former process of this host.
+func (o Owner) dead() bool {
+	if o.Host != process.Host || o.Nonce == process.Nonce {
+		return false
+	}
+	return o.PID == process.PID || errors.Is(syscall.Kill(o.PID, 0), syscall.ESRCH)
+}
+
+// ErrHeld says that somebody else holds the lease.
+var ErrHeld = errors.New("held by somebody else")
+
+// Lease is the right to write under a name. It is a courtesy that keeps writers apart; what fences them is the log itself.
+type Lease struct {
+	state *State
+	key   string
+	owner Owner
+	rev   uint64
+	stop  context.CancelFunc
+	done  chan struct{}
+
+	mu   sync.Mutex
+	lost error
+	gone chan struct{}
+}
+
+// Acquire takes the lease of a name. When another live process holds it, it waits until that one has not renewed for LeaseTTL; with
+// wait false it returns ErrHeld at once.
+func Acquire(ctx context.Context, s *State, name, what string, wait bool) (*Lease, error) {
+	key := "lease." + name
+	me := process
+	me.What = what
+	var seen uint64
+	var since time.Time
+	for {
+		var o Owner
+		rev, err := s.Get(ctx, key, &o)
+		if err != nil {
+			return nil, err
+		}
+		free := rev == 0 || o.Nonce == "" || o.dead() || (rev == seen && time.Since(since) > LeaseTTL)
+		if free {
+			rev, err = s.Swap(ctx, key, me, rev)
+			if err == nil {
+				return hold(s, key, me, rev), nil
+			}
+			if !errors.Is(err, ErrChanged) {
+				return nil, err
+			}
+			continue
+		}
+		if !wait {
+			return nil, fmt.Errorf("%s: %w: %s", name, ErrHeld, o)
+		}
+		if rev != seen {
+			seen, since = rev, time.Now()
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%s: %w: %s: %w", name, ErrHeld, o, context.Cause(ctx))
+		case <-time.After(LeaseTTL / 20):
+		}
+	}
+}
+
+func hold(s *State, key string, o Owner, rev uint64) *Lease {
+	ctx, stop := context.WithCancel(context.Background())
+	l := &Lease{state: s, key: key, owner: o, rev: rev, stop: stop, done: make(chan struct{}), gone: make(chan struct{})}
+	go l.renew(ctx)
+	return l
+}
+
+func (l *Lease) renew(ctx context.Context) {
+	defer close(l.done)
+	last := time.Now()
+	t := time.NewTicker(LeaseTTL / 4)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		l.owner.Beat++
+		try, cancel := context.WithTimeout(ctx, LeaseTTL/4)
+		rev, err := l.state.Swap(try, l.key, l.owner, l.rev)
+		cancel()
+		switch {
+		case err == nil:
+			l.rev, last = rev, time.Now()
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, ErrChanged):
+			// A renewal whose answer got lost is ours, too.
+			var o Owner
+			if rev, err := l.state.Get(ctx, l.key, &o); err == nil && o.Nonce == l.owner.Nonce {
+				l.rev, last = rev, time.Now()
+				continue
+			}
+			l.lose(fmt.Errorf("%s: %w", l.key, ErrHeld))
+			return
+		case time.Since(last) > LeaseTTL:
+			l.lose(fmt.Errorf("%s: not renewed for %v: %w", l.key, LeaseTTL, err))
+			return
+		}
+	}
+}
+
+func (l *Lease) lose(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lost == nil {
+		l.lost = err
+		close(l.gone)
+	}
+}
+
+// Lost is closed when the lease is no longer ours; Err says why.
+func (l *Lease) Lost() <-chan struct{} { return l.gone }
+
+// Err returns why the lease was lost, or nil.
+func (l *Lease) Err() error { l.mu.Lock(); defer l.mu.Unlock(); return l.lost }
+
+// Release gives the lease up at once, so that a successor need not wait.
+func (l *Lease) Release() {
+	l.stop()
+	<-l.done
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if l.Err() == nil {
+		_, _ = l.state.Swap(ctx, l.key, Owner{}, l.rev) // best effort: the TTL does it otherwise
+	}
+}

@@ -1,0 +1,235 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/stixbridge/stixbridge/bridge"
+	"github.com/stixbridge/stixbridge/stix"
+)
+
+// Headers of an event. NATS keeps their case, and so must readers.
+const (
+	HeaderMsgID       = "Nats-Msg-Id"
+	HeaderID          = "Stix-Id"
+	HeaderModified    = "Stix-Modified"
+	HeaderContentType = "Content-Type"
+	HeaderContext     = "Stix-Context"
+	HeaderBlob        = "Stix-Blob"
+	HeaderCursor      = "Stixbridge-Cursor"
+
+	ContentType = "application/stix+json;version=2.1"
+)
+
+const (
+	headerLastSubjectSeq = "Nats-Expected-Last-Subject-Sequence"
+	headerLastSubject    = "Nats-Expected-Last-Subject-Sequence-Subject"
+)
+
+// Record is an event as the log stores it.
+type Record struct {
+	Subject
+	Seq     uint64
+	Time    time.Time
+	EventID string
+	ID      string // STIX id
+	Context string // raw JSON, may be empty
+	Cursor  string // raw JSON, may be empty
+	Blob    string // bucket/name of the whole object, may be empty
+	Data    []byte // the object, or its head when Blob is set
+}
+
+func one(h nats.Header, key string) string {
+	if v := h[key]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+func record(subject string, h nats.Header, data []byte) (r Record, err error) {
+	if r.Subject, err = ParseSubject(subject); err != nil {
+		return r, err
+	}
+	r.EventID, r.ID = one(h, HeaderMsgID), one(h, HeaderID)
+	r.Context, r.Cursor, r.Blob = one(h, HeaderContext), one(h, HeaderCursor), one(h, HeaderBlob)
+	r.Data = data
+	return r, nil
+}
+
+func recordOf(m *jetstream.RawStreamMsg) (Record, error) {
+	r, err := record(m.Subject, m.Header, m.Data)
+	r.Seq, r.Time = m.Sequence, m.Time.UTC()
+	return r, err
+}
+
+// Event makes the record an event; the object must be whole (see Log.Whole).
+func (r Record) Event() (bridge.Event, error) {
+	e := bridge.Event{Seq: r.Seq, Time: r.Time, ID: r.EventID, Producer: r.Producer, TLP: r.TLP, Op: r.Op, Attempt: 1}
+	var err error
+	if e.Object, err = stix.Parse(r.Data); err != nil {
+		return e, fmt.Errorf("event %d: %w", r.Seq, err)
+	}
+	if r.Context != "" {
+		if e.Context, err = bridge.ParseContext([]byte(r.Context)); err != nil {
+			return e, fmt.Errorf("event %d: header %s: %w", r.Seq, HeaderContext, err)
+		}
+	}
+	return e, nil
+}
+
+// Log reads the event log.
+type Log struct {
+	nc         *nats.Conn
+	js         jetstream.JetStream
+	stream     jetstream.Stream
+	partitions int
+	blobs      *Blobs
+}
+
+// Partitions is the number of partitions, fixed when the log was made.
+func (l *Log) Partitions() int { return l.partitions }
+
+// Bounds returns the sequences of the first and last event (last < first when the log is empty).
+func (l *Log) Bounds(ctx context.Context) (first, last uint64, err error) {
+	i, err := l.stream.Info(ctx)
+	if err != nil {
+		return 0, 0, fmt.Errorf("event log: %w", err)
+	}
+	return i.State.FirstSeq, i.State.LastSeq, nil
+}
+
+// Info returns the state of the stream.
+func (l *Log) Info(ctx context.Context) (*jetstream.StreamInfo, error) { return l.stream.Info(ctx) }
+
+// Get returns one event whole; false when the log no longer holds it.
+func (l *Log) Get(ctx context.Context, seq uint64) (Record, bool, error) {
+	m, err := l.stream.GetMsg(ctx, seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return Record{}, false, nil
+	}
+	if err != nil {
+		return Record{}, false, fmt.Errorf("event %d: %w", seq, err)
+	}
+	r, err := recordOf(m)
+	if err == nil {
+		r, err = l.Whole(ctx, r)
+	}
+	return r, err == nil, err
+}
+
+// LastOf returns a producer's last event; false when the log holds none.
+func (l *Log) LastOf(ctx context.Context, producer string) (Record, bool, error) {
+	m, err := l.stream.GetLastMsgForSubject(ctx, Prefix+producer+".>")
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return Record{}, false, nil
+	}
+	if err != nil {
+		return Record{}, false, fmt.Errorf("last event of %s: %w", producer, err)
+	}
+	r, err := recordOf(m)
+	return r, err == nil, err
+}
+
+// Whole fetches the object of a record whose payload lives in the object store.
+func (l *Log) Whole(ctx context.Context, r Record) (Record, error) {
+	if r.Blob == "" {
+		return r, nil
+	}
+	data, err := l.blobs.Get(ctx, r.Blob)
+	if err != nil {
+		return r, fmt.Errorf("event %d: %w", r.Seq, err)
+	}
+	r.Data, r.Blob = data, ""
+	return r, nil
+}
+
+// Read yields events from a sequence on, in log order. With follow it waits for more until ctx ends or yield fails; without it
+// ends at the log's last event of that moment. Producers and types narrow what the server sends; empty means all. The name
+// shows in nats consumer report.
+func (l *Log) Read(ctx context.Context, name string, from uint64, follow bool, filter []string, yield func(Record) error) error {
+	end := uint64(0)
+	if !follow {
+		first, last, err := l.Bounds(ctx)
+		if err != nil {
+			return err
+		}
+		if last < first || last < from {
+			return nil
+		}
+		end = last
+	}
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: filter, NamePrefix: name, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1)}
+	c, err := l.stream.OrderedConsumer(ctx, cfg)
+	if err != nil {
+		return fmt.Errorf("read the event log: %w", err)
+	}
+	it, err := c.Messages(jetstream.PullMaxMessagesWithBytesLimit(1000, 8<<20), jetstream.WithMessagesErrOnMissingHeartbeat(false))
+	if err != nil {
+		return fmt.Errorf("read the event log: %w", err)
+	}
+	defer it.Stop()
+	if end > 0 {
+		if i := c.CachedInfo(); i != nil && i.NumPending == 0 {
+			return nil // nothing matches the filter
+		}
+	}
+	for {
+		m, err := it.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return fmt.Errorf("read the event log: %w", err)
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return fmt.Errorf("read the event log: %w", err)
+		}
+		seq := meta.Sequence.Stream
+		if end > 0 && seq > end {
+			return nil
+		}
+		r, err := record(m.Subject(), m.Headers(), m.Data())
+		r.Seq, r.Time = seq, meta.Timestamp.UTC()
+		if err == nil {
+			if r, err = l.Whole(ctx, r); err != nil {
+				return err
+			}
+			if err := yield(r); err != nil {
+				return err
+			}
+		} // else: a subject of a later contract; readers ignore what they do not know
+		if end > 0 && (seq >= end || meta.NumPending == 0) {
+			return nil
+		}
+	}
+}
+
+// Filter returns the subject filters for producers and types; nil means everything.
+func Filter(producers, types []string) []string {
+	any := []string{"*"}
+	if len(producers) == 0 {
+		producers = any
+	}
+	if len(types) == 0 {
+		types = any
+	}
+	if len(producers)*len(types) > 64 { // the server compares filters one by one; beyond this the reader filters
+		types = any
+	}
+	var f []string
+	for _, p := range producers {
+		for _, t := range types {
+			if p == "*" && t == "*" {
+				return nil
+			}
+			f = append(f, Prefix+p+".*.*."+t+".*")
+		}
+	}
+	return f
+}

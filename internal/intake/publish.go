@@ -1,0 +1,281 @@
+package intake
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/stixbridge/stixbridge/internal/eventlog"
+)
+
+// publish stores groups in STIX, one after the other, each behind the fence.
+func (in *Intake) publish() error {
+	for {
+		select {
+		case <-in.ctx.Done():
+			return nil
+		case g := <-in.groups:
+			if in.opt.Pressure != nil && len(g.msgs) > 0 {
+				if err := in.opt.Pressure(in.ctx); err != nil {
+					return err
+				}
+			}
+			if err := in.store1(g); err != nil {
+				return err
+			}
+			select {
+			case in.stored <- g:
+			case <-in.ctx.Done():
+				return nil
+			}
+		}
+	}
+}
+
+// store1 stores a group; more messages than one atomic batch holds (merges of many sources) go out in several, a retract never apart from
+// its successor.
+func (in *Intake) store1(g *group) error {
+	for from := 0; from < len(g.msgs); {
+		to := min(from+eventlog.MaxBatch, len(g.msgs))
+		if to < len(g.msgs) && g.after[to-1] == nil {
+			to--
+		}
+		last, err := in.commit(g.msgs[from:to])
+		if err != nil {
+			return err
+		}
+		now := time.Now().UTC()
+		in.mu.Lock()
+		for i := from; i < to; i++ {
+			if p := g.after[i]; p != nil {
+				p.entry.Seq = last - uint64(to-1-i)
+				p.entry.Time = now
+				p.known = true
+			}
+		}
+		in.moved.Broadcast()
+		in.mu.Unlock()
+		in.last = last
+		from = to
+	}
+	return nil
+}
+
+// commit stores one batch and returns the sequence of its last event. Errors of the store are waited out; a fence that
+// another writer moved is final.
+func (in *Intake) commit(msgs []*nats.Msg) (uint64, error) {
+	var last uint64
+	mine := msgs[len(msgs)-1].Header[eventlog.HeaderMsgID][0]
+	err := in.persist(in.ctx, "store events", func(ctx context.Context) error {
+		eventlog.Fence(msgs[0], in.opt.Producer, in.last)
+		seq, err := eventlog.Commit(ctx, in.pub, msgs)
+		if err == nil {
+			last = seq
+			return nil
+		}
+		if !errors.Is(err, eventlog.ErrUnknown) && !errors.Is(err, eventlog.ErrFenced) {
+			return err
+		}
+		// Either the answer got lost, or the log is not where it was: its last event of ours tells which.
+		r, ok, look := in.store.Log.LastOf(ctx, in.opt.Producer)
+		switch {
+		case look != nil:
+			return fmt.Errorf("%w (and then: %w)", unfenced(err), look)
+		case ok && r.EventID == mine:
+			last = r.Seq
+			return nil
+		case ok && r.Seq > in.last:
+			return fmt.Errorf("event log of %s: %w: last event is %d, ours was %d", in.opt.Producer, eventlog.ErrFenced, r.Seq, in.last)
+		}
+		if have := r.Seq; have < in.last { // retention or an erasure took our last event
+			in.log.Info("fence lowered", "from", in.last, "to", have)
+			in.last = have
+		}
+		return unfenced(err)
+	})
+	return last, err
+}
+
+// unfenced turns a fence error that may be tried again into a plain one.
+func unfenced(err error) error {
+	if errors.Is(err, eventlog.ErrFenced) {
+		return errors.New(err.Error())
+	}
+	return err
+}
+
+// project writes what groups led to into STIX_LATEST, and keeps the cursor in the state bucket while no event carries it.
+func (in *Intake) project() error {
+	var waiting json.RawMessage // a cursor that no event carried
+	tick := time.NewTicker(cursorEvery)
+	defer tick.Stop()
+	idle := time.NewTicker(advanceEvery)
+	defer idle.Stop()
+	for {
+		var g *group
+		select {
+		case <-in.ctx.Done():
+			return nil
+		case <-tick.C:
+		case <-idle.C:
+			if err := in.advance(in.ctx); err != nil && in.ctx.Err() == nil {
+				in.log.Warn("checkpoint", "error", err) // the next one will do
+			}
+		case g = <-in.stored:
+		}
+		force := g == nil
+		if g != nil {
+			if err := in.projectGroup(g); err != nil {
+				return err
+			}
+			force = g.force
+			if g.cursor != nil {
+				in.mu.Lock()
+				in.cursor = g.cursor
+				in.mu.Unlock()
+				waiting = nil
+				if g.at < 0 {
+					waiting = g.cursor
+				}
+			}
+		}
+		if force && waiting != nil {
+			if err := in.keepCursor(in.ctx, waiting); err != nil {
+				return err
+			}
+			waiting = nil
+		}
+		if g != nil {
+			in.mu.Lock()
+			in.settled = g.ticket
+			in.moved.Broadcast()
+			in.mu.Unlock()
+		}
+	}
+}
+
+// cursorEvery is how often a cursor without events goes to the state bucket.
+const cursorEvery = 5 * time.Second
+
+// advanceEvery is how often an idle producer's checkpoint follows the log.
+const advanceEvery = 10 * time.Minute
+
+// idleCursor is a cursor that no event carried.
+type idleCursor struct {
+	Cursor json.RawMessage `json:"cursor"`
+	Seq    uint64          `json:"seq"` // the producer's last event when it was written: a cursor on a later event counts more
+}
+
+func (in *Intake) cursorKey() string { return "cursor." + in.opt.Producer }
+
+func (in *Intake) keepCursor(ctx context.Context, cursor json.RawMessage) error {
+	return in.persist(ctx, "store the cursor", func(ctx context.Context) error {
+		_, err := in.store.State.Put(ctx, in.cursorKey(), idleCursor{cursor, in.check.EventSeq})
+		return err
+	})
+}
+
+func (in *Intake) projectGroup(g *group) error {
+	if len(g.msgs) == 0 {
+		return nil
+	}
+	final := make(map[string]*pending, len(g.keys))
+	for i, p := range g.after {
+		if p != nil {
+			final[g.keys[i]] = p
+		}
+	}
+	var batch []*nats.Msg
+	for _, p := range final {
+		batch = append(batch, in.entryMessage(p.entry))
+	}
+	if g.at >= 0 && g.cursor != nil {
+		in.check.Cursor = g.cursor
+		in.check.CursorSeq = seqAt(g, g.at)
+	}
+	end := g.after[len(g.after)-1].entry.Seq
+	in.check.Seq, in.check.EventSeq = end, end
+	if err := in.writeLatest(in.ctx, batch); err != nil {
+		return err
+	}
+	in.mu.Lock()
+	for k, p := range final {
+		if in.overlay[k] == p {
+			delete(in.overlay, k)
+		}
+	}
+	in.mu.Unlock()
+	return nil
+}
+
+// seqAt is the sequence of message i; a retract that its successor follows comes directly before it.
+func seqAt(g *group, i int) uint64 {
+	if p := g.after[i]; p != nil {
+		return p.entry.Seq
+	}
+	return g.after[i+1].entry.Seq - 1
+}
+
+// entryMessage makes the message; what is no longer asserted leaves STIX_LATEST when the log forgets it too.
+func (in *Intake) entryMessage(e eventlog.Entry) *nats.Msg {
+	m := e.Message()
+	if !e.Asserted() && in.opt.MaxAge >= time.Second {
+		m.Header["Nats-TTL"] = []string{strconv.FormatInt(int64(in.opt.MaxAge/time.Second), 10) + "s"}
+	}
+	return m
+}
+
+// writeLatest stores entries; the checkpoint goes with the last batch, so that no checkpoint is ahead of its entries.
+func (in *Intake) writeLatest(ctx context.Context, entries []*nats.Msg) error {
+	for {
+		n, size := 0, 0
+		for n < len(entries) && n < eventlog.MaxBatch-1 && (n == 0 || size+len(entries[n].Data) < eventlog.MaxBatchBytes) {
+			size += len(entries[n].Data)
+			n++
+		}
+		batch := append([]*nats.Msg{}, entries[:n]...)
+		entries = entries[n:]
+		if len(entries) == 0 {
+			batch = append(batch, in.check.Message(in.opt.Producer))
+		}
+		var last uint64
+		err := in.persist(ctx, "update STIX_LATEST", func(ctx context.Context) (err error) {
+			last, err = eventlog.Commit(ctx, in.pub, batch)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if in.opt.Expiry != nil {
+			for i, m := range batch {
+				if until := m.Header["Valid-Until"]; len(until) > 0 {
+					in.opt.Expiry(until[0], last-uint64(len(batch)-1-i))
+				}
+			}
+		}
+		if len(entries) == 0 {
+			return nil
+		}
+	}
+}
+
+// advance moves the checkpoint of a producer that has nothing under way to the end of the log, so that retention does not pass it.
+func (in *Intake) advance(ctx context.Context) error {
+	_, last, err := in.store.Log.Bounds(ctx)
+	if err != nil || last <= in.check.Seq {
+		return err
+	}
+	in.mu.Lock()
+	busy := len(in.overlay) > 0 // looked at after the end of the log: what is stored up to there is projected
+	in.mu.Unlock()
+	if busy {
+		return nil
+	}
+	in.check.Seq = last
+	return in.writeLatest(ctx, nil)
+}
