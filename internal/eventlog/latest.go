@@ -250,19 +250,15 @@ func (l *Latest) Scan(ctx context.Context, name, filter string, from uint64, hea
 	if info.State.Msgs == 0 || end <= from {
 		return nil
 	}
-	c, err := l.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{filter}, NamePrefix: name,
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from + 1, HeadersOnly: heads})
+	it, stop, err := ordered(ctx, l.stream, name, jetstream.OrderedConsumerConfig{FilterSubjects: []string{filter},
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from + 1, HeadersOnly: heads}, false)
 	if err != nil {
 		return fmt.Errorf("%s: %w", StreamLatest, err)
 	}
-	if i := c.CachedInfo(); i != nil && i.NumPending == 0 {
+	defer stop()
+	if it == nil {
 		return nil
 	}
-	it, err := c.Messages(jetstream.PullMaxMessagesWithBytesLimit(1000, 8<<20), jetstream.WithMessagesErrOnMissingHeartbeat(false))
-	if err != nil {
-		return fmt.Errorf("%s: %w", StreamLatest, err)
-	}
-	defer it.Stop()
 	for {
 		m, err := it.Next(jetstream.NextContext(ctx))
 		if err != nil {

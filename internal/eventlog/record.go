@@ -163,20 +163,14 @@ func (l *Log) Read(ctx context.Context, name string, from uint64, follow bool, f
 		}
 		end = last
 	}
-	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: filter, NamePrefix: name, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1)}
-	c, err := l.stream.OrderedConsumer(ctx, cfg)
+	it, stop, err := ordered(ctx, l.stream, name, jetstream.OrderedConsumerConfig{FilterSubjects: filter,
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1)}, follow)
 	if err != nil {
 		return fmt.Errorf("read the event log: %w", err)
 	}
-	it, err := c.Messages(jetstream.PullMaxMessagesWithBytesLimit(1000, 8<<20), jetstream.WithMessagesErrOnMissingHeartbeat(false))
-	if err != nil {
-		return fmt.Errorf("read the event log: %w", err)
-	}
-	defer it.Stop()
-	if end > 0 {
-		if i := c.CachedInfo(); i != nil && i.NumPending == 0 {
-			return nil // nothing matches the filter
-		}
+	defer stop()
+	if it == nil {
+		return nil // nothing matches the filter
 	}
 	for {
 		m, err := it.Next(jetstream.NextContext(ctx))
