@@ -58,6 +58,11 @@ type Conn struct {
 	closed  chan struct{}
 }
 
+// NewConn makes a Conn for a handler of its own; Hold ends when closed is closed.
+func NewConn(w http.ResponseWriter, r *http.Request, n int, closed chan struct{}) *Conn {
+	return &Conn{ResponseWriter: w, Request: r, N: n, closed: closed}
+}
+
 // Begin sends the head of a good answer; Send does so by itself.
 func (c *Conn) Begin() {
 	h := c.Header()

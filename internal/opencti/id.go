@@ -1,0 +1,36 @@
+package opencti
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// NormalURL is the form of a platform's URL that its identity is made from: lower-case scheme and host, no default port, no
+// credentials, query, fragment or slash at the end.
+func NormalURL(base string) string {
+	u, err := url.Parse(strings.TrimSpace(base))
+	if err != nil || u.Host == "" {
+		return strings.TrimRight(strings.TrimSpace(base), "/")
+	}
+	scheme, host, port := strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port != "" && !(scheme == "http" && port == "80") && !(scheme == "https" && port == "443") {
+		host += ":" + port
+	}
+	return scheme + "://" + host + strings.TrimRight(u.EscapedPath(), "/")
+}
+
+// PlatformID identifies a platform by its URL: a UUIDv5. Events carry it as their origin.
+func PlatformID(base string) string {
+	return uuid.NewSHA1(uuid.NameSpaceURL, []byte(NormalURL(base))).String()
+}
+
+// ConnectorID is the default id of a connector: a UUIDv5 of the platform's URL and the connector's name, so that a restart, on
+// whatever machine, is the same connector.
+func ConnectorID(base, name string) string {
+	return uuid.NewSHA1(uuid.NameSpaceURL, []byte(NormalURL(base)+"#"+name)).String()
+}
