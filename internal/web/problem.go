@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"hash/fnv"
 	"regexp"
 	"slices"
 	"strings"
@@ -51,6 +52,13 @@ type problem struct {
 	Do       string
 	Commands []string
 	Also     []string // what the bridge itself says about this name
+}
+
+// ID tells the cards apart while the page changes under its reader.
+func (p problem) ID() string {
+	f := fnv.New32a()
+	_, _ = f.Write([]byte(p.Name + "\x00" + p.Title))
+	return fmt.Sprintf("problem-%08x", f.Sum32())
 }
 
 // problems makes the cards, most urgent first. Nothing that the bridge reported is left out: its own lines go to the card
@@ -168,11 +176,11 @@ func gapProblem(s bridge.ProducerStatus) (problem, bool) {
 		return problem{}, false
 	}
 	g := open[len(open)-1]
-	p := problem{Level: bad, Name: s.Name, Link: "/producers/" + s.Name, Title: "The source's history has a hole", Since: g.Time,
+	p := problem{Level: bad, Name: s.Name, Link: "/producers/" + s.Name, Title: "The source's history has a gap", Since: g.Time,
 		Who: "source", Says: g.Detail, Means: "What happened between " + g.From + " and " + g.To + " can no longer be read.",
 		Do: "Set recover so that the state is read again; versions and deletes in between stay unknown."}
 	if len(open) > 1 {
-		p.Title = fmt.Sprintf("The source's history has %d holes", len(open))
+		p.Title = fmt.Sprintf("The source's history has %d gaps", len(open))
 	}
 	return p, true
 }

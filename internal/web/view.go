@@ -97,6 +97,8 @@ type fact struct{ Name, Value string }
 const (
 	curvePoints, curveWidth, curveHeight = 60, 120, 28
 	chartPoints, chartWidth, chartHeight = 120, 600, 120
+
+	lagFloor = 100 // a few events on their way are no news: their curve stays flat
 )
 
 // view looks at the bridge and makes the page at path.
@@ -249,7 +251,7 @@ func (h *Handler) producer(v view, s bridge.ProducerStatus) producerView {
 func (h *Handler) consumer(v view, s bridge.ConsumerStatus) consumerView {
 	c := consumerView{ConsumerStatus: s, Level: levelOf(s.Health), Gates: pairs(s.Held, gateWords, nil), Facts: facts(s.Extra),
 		Problem: about(v.Problems, s.Name), Orders: v.Orders,
-		LagCurve: h.curve("lag "+s.Name, v.Now, false, 10, "Waiting"), LagChart: h.curve("lag "+s.Name, v.Now, true, 10, "Waiting"),
+		LagCurve: h.curve("lag "+s.Name, v.Now, false, lagFloor, "Waiting"), LagChart: h.curve("lag "+s.Name, v.Now, true, lagFloor, "Waiting"),
 		RateLine: h.curve("rate "+s.Name, v.Now, false, 1, "Deliveries a second"), RateBig: h.curve("rate "+s.Name, v.Now, true, 1, "Deliveries a second")}
 	for _, g := range c.Gates {
 		c.HeldSum += g.N
