@@ -64,7 +64,7 @@ func (w *world) intake(name string, opt intake.Options) *intake.Intake {
 func (w *world) events() []string {
 	w.t.Helper()
 	var got []string
-	err := w.Log.Read(w.t.Context(), "test", 1, false, nil, func(r eventlog.Record) error {
+	err := w.Log.Read(w.t.Context(), "test", 1, eventlog.ReadOptions{}, func(r eventlog.Record) error {
 		e, err := r.Event()
 		if err != nil {
 			return err
@@ -182,7 +182,7 @@ func TestARiseOfTLPRetractsOnTheOldSubjectFirstAndLeaksNothing(t *testing.T) {
 	put(t, in, bridge.Change{Object: tool(t, "open", green)}, bridge.Change{Object: tool(t, "secret", red)}, bridge.Change{Object: tool(t, "open again", green)})
 	flush(t, in)
 	want(t, w.events(), "create green tool open", "retract green tool open reclassified", "update red tool secret", "update green tool open again")
-	err := w.Log.Read(t.Context(), "test", 1, false, nil, func(r eventlog.Record) error {
+	err := w.Log.Read(t.Context(), "test", 1, eventlog.ReadOptions{}, func(r eventlog.Record) error {
 		if r.TLP == stix.Green && strings.Contains(r.Context+string(r.Data), "secret") {
 			t.Errorf("event %d on a green subject tells red text: %s %s", r.Seq, r.Context, r.Data)
 		}

@@ -75,7 +75,7 @@ func (in *Intake) catchUp(ctx context.Context, from uint64) error {
 		return in.writeLatest(ctx, msgs)
 	}
 	n := 0
-	err := in.store.Log.Read(ctx, "catch-up-"+in.opt.Producer, from, false, eventlog.Filter([]string{in.opt.Producer}, nil), func(r eventlog.Record) error {
+	err := in.store.Log.Read(ctx, "catch-up-"+in.opt.Producer, from, eventlog.ReadOptions{Filter: eventlog.Filter([]string{in.opt.Producer}, nil)}, func(r eventlog.Record) error {
 		n++
 		e, err := Project(r)
 		if err != nil {
@@ -145,7 +145,7 @@ func (in *Intake) repeats(ctx context.Context, from uint64) error {
 	if !in.opt.Aliases || in.check.EventSeq < from {
 		return nil
 	}
-	return in.store.Log.Read(ctx, "repeats-"+in.opt.Producer, from, false, eventlog.Filter([]string{in.opt.Producer}, nil), func(r eventlog.Record) error {
+	return in.store.Log.Read(ctx, "repeats-"+in.opt.Producer, from, eventlog.ReadOptions{Filter: eventlog.Filter([]string{in.opt.Producer}, nil)}, func(r eventlog.Record) error {
 		c, err := bridge.ParseContext([]byte(r.Context))
 		if err == nil && c.SourceEvent != "" {
 			in.repeated(c.SourceEvent)
