@@ -71,7 +71,7 @@ type bench struct {
 func (c ProducerCase) bench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{c: c, srv: Serve(t, c.Source(t)), dir: t.TempDir()}
-	b.http = httpx.New(httpx.Options{Trusted: []string{b.srv.URL}, Retry: -1, Idle: 2 * time.Second})
+	b.http = httpx.New(httpx.Options{Trusted: []string{b.srv.URL}, Retry: -1, Idle: 500 * time.Millisecond})
 	t.Cleanup(b.http.CloseIdleConnections)
 	return b
 }
