@@ -47,13 +47,23 @@ func (o Object) Digest() [32]byte {
 	return sha256.Sum256(out)
 }
 
+// canonical writes canonical forms in a variant of the rules.
+type canonical struct {
+	last   bool // of members with one name the last counts, instead of an error
+	noNull bool // null is an error
+}
+
+var canonicalLast = canonical{last: true}
+
 // appendCanonical appends the canonical form of a valid, compact value.
-func appendCanonical(dst, raw []byte) ([]byte, error) {
+func appendCanonical(dst, raw []byte) ([]byte, error) { return canonical{}.append(dst, raw) }
+
+func (c canonical) append(dst, raw []byte) ([]byte, error) {
 	switch raw[0] {
 	case '"':
 		return appendCanonicalText(dst, raw)
 	case '{':
-		return appendCanonicalObject(dst, raw)
+		return c.object(dst, raw)
 	case '[':
 		dst = append(dst, '[')
 		var err error
@@ -61,12 +71,17 @@ func appendCanonical(dst, raw []byte) ([]byte, error) {
 			if n > 0 {
 				dst = append(dst, ',')
 			}
-			if dst, err = appendCanonical(dst, value); err != nil {
+			if dst, err = c.append(dst, value); err != nil {
 				return nil, err
 			}
 		}
 		return append(dst, ']'), nil
-	case 't', 'f', 'n':
+	case 'n':
+		if c.noNull {
+			return nil, errNull
+		}
+		return append(dst, raw...), nil
+	case 't', 'f':
 		return append(dst, raw...), nil
 	}
 	return appendCanonicalNumber(dst, raw)
@@ -75,7 +90,7 @@ func appendCanonical(dst, raw []byte) ([]byte, error) {
 // memberAt is a member's place: name with quotes, value.
 type memberAt struct{ name, value []byte }
 
-func appendCanonicalObject(dst, raw []byte) ([]byte, error) {
+func (c canonical) object(dst, raw []byte) ([]byte, error) {
 	var few [24]memberAt
 	list := few[:0]
 	for i := 1; i < len(raw)-1; {
@@ -92,18 +107,27 @@ func appendCanonicalObject(dst, raw []byte) ([]byte, error) {
 		list = append(list, memberAt{name, raw[colon+1 : end]})
 		i = end + 1
 	}
-	slices.SortFunc(list, func(a, b memberAt) int { return compareUTF16(a.name, b.name) })
+	return c.members(dst, list)
+}
+
+// members appends an object of valid, compact values. It sorts list.
+func (c canonical) members(dst []byte, list []memberAt) ([]byte, error) {
+	slices.SortStableFunc(list, func(a, b memberAt) int { return compareUTF16(a.name, b.name) })
 	dst = append(dst, '{')
+	start := len(dst)
 	for n, m := range list {
-		if n > 0 {
-			if bytes.Equal(m.name, list[n-1].name) {
+		if n+1 < len(list) && bytes.Equal(m.name, list[n+1].name) {
+			if !c.last {
 				return nil, fmt.Errorf("%w: member %q occurs twice", ErrNoCanonical, m.name)
 			}
+			continue
+		}
+		if len(dst) > start {
 			dst = append(dst, ',')
 		}
 		dst = append(appendText(dst, m.name), ':')
 		var err error
-		if dst, err = appendCanonical(dst, m.value); err != nil {
+		if dst, err = c.append(dst, m.value); err != nil {
 			return nil, err
 		}
 	}

@@ -108,8 +108,9 @@ func TestReaderGoesOnBehindAMalformedElement(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, _ := read(t, iotest.HalfReader(strings.NewReader(in)), 8000)
-			if name == "lines" { // a bundle in a line is read
-				bad = append(append([]string{}, bad[:14]...), bad[15:]...)
+			want := len(bad)
+			if name == "lines" {
+				want-- // a bundle in a line is read
 			}
 			if strings.HasPrefix(got[len(got)-1], "error") {
 				t.Fatal(got[len(got)-1])
@@ -123,8 +124,8 @@ func TestReaderGoesOnBehindAMalformedElement(t *testing.T) {
 					good++
 				}
 			}
-			if good != 18 || malformed != len(bad) {
-				t.Errorf("%d good and %d malformed, want 18 and %d", good, malformed, len(bad))
+			if good != 18 || malformed != want {
+				t.Errorf("%d good and %d malformed, want 18 and %d", good, malformed, want)
 			}
 		})
 	}

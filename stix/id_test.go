@@ -1,0 +1,57 @@
+package stix
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"os"
+	"testing"
+)
+
+const vectors = "../../shared/vectors/"
+
+// lines reads a file of vectors, one JSON value a line, split at line feeds only.
+func lines(tb testing.TB, path string) [][]byte {
+	tb.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		tb.Skipf("the vectors are not beside the project: %v", err)
+	}
+	defer f.Close()
+	var list [][]byte
+	in := bufio.NewReader(f)
+	for {
+		line, err := in.ReadBytes('\n')
+		if len(line) > 1 {
+			list = append(list, line)
+		}
+		if err != nil {
+			return list
+		}
+	}
+}
+
+func TestIDsEqualTheReferenceClient(t *testing.T) {
+	rows := lines(t, vectors+"stix-ids.jsonl")
+	for _, line := range rows {
+		var row struct{ Input, ID json.RawMessage }
+		if err := json.Unmarshal(line, &row); err != nil {
+			t.Fatal(err)
+		}
+		input, want := row.Input, row.ID
+		got, err := ID(input)
+		switch {
+		case string(want) == "null":
+			if !errors.Is(err, ErrNoID) {
+				t.Errorf("%s: got %q, %v, want none", input, got, err)
+			}
+		case err != nil:
+			t.Errorf("%s: %v", input, err)
+		case `"`+got+`"` != string(want):
+			t.Errorf("%s: got %s, want %s", input, got, want)
+		}
+	}
+	if len(rows) != 845 {
+		t.Errorf("%d rows", len(rows))
+	}
+}
