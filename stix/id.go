@@ -52,7 +52,7 @@ func deterministic(raw []byte) (string, error) {
 	if rule, ok := rules[name]; ok {
 		rule(&d)
 	} else if contributing, ok := observables[name]; ok {
-		d.observable(contributing)
+		d.observable(name, contributing)
 	} else {
 		d.fail("no rule for this type")
 	}

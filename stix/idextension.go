@@ -70,7 +70,7 @@ func cleanExtensions(dst, raw []byte) ([]byte, error) {
 				return nil, fmt.Errorf("%s: %w", key, err)
 			}
 			value = cleaned
-		} else if id, ok := strings.CutPrefix(key, "extension-definition--"); ok && !uuidShape(id) {
+		} else if id, ok := strings.CutPrefix(key, "extension-definition--"); ok && !idShape("x--"+id) {
 			return nil, fmt.Errorf("extension %.80q is not named by an id", key)
 		}
 		list = append(list, memberAt{[]byte(key), value})
@@ -126,6 +126,12 @@ func cleanObjects(dst, raw []byte, k kind) ([]byte, error) {
 		}
 	}
 	return append(dst, ']'), nil
+}
+
+// idShape reports whether s has the form of a STIX id: type--uuid, of the usual variant.
+func idShape(s string) bool {
+	_, id, ok := strings.Cut(s, "--")
+	return ok && uuidShape(id) && strings.IndexByte("89abAB", id[19]) >= 0
 }
 
 // uuidShape reports whether s has the form of a UUID.

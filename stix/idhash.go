@@ -126,7 +126,7 @@ func cleanHashes(dst, raw []byte, one bool) ([]byte, error) {
 	for i, h := range list {
 		m[i] = memberAt{[]byte(h.name), h.raw}
 	}
-	return canonical{last: true, noNull: true}.members(dst, m)
+	return canonical{last: true, noNull: !one}.members(dst, m)
 }
 
 func preferred(list []hashValue) []hashValue {

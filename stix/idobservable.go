@@ -83,15 +83,21 @@ var observables = map[string][]contribution{
 	"persona":               {{"persona_name", kindText}, {"persona_type", kindText}},
 }
 
-// required are properties without which an observable has no id although others contribute.
-var required = map[string][]string{
-	"payment-card": {"value"},
-	"bank-account": {"value"},
-	"persona":      {"persona_name", "persona_type"},
-	"software":     {"name"},
+// needed are properties without which an observable has no id although others contribute.
+var needed = map[string][]string{
+	"bank-account":    {"value"},
+	"network-traffic": {"protocols"},
+	"payment-card":    {"value"},
+	"persona":         {"persona_name", "persona_type"},
+	"software":        {"name"},
 }
 
-func (d *data) observable(list []contribution) {
+func (d *data) observable(typ string, list []contribution) {
+	for _, name := range needed[typ] {
+		if raw, ok := d.some(name); !ok || string(raw) == "[]" {
+			d.fail("no %s", name)
+		}
+	}
 	for _, c := range list {
 		raw, ok := d.some(c.name)
 		if !ok || string(raw) == "[]" {
@@ -107,7 +113,7 @@ func (k kind) clean(dst, raw []byte) ([]byte, error) {
 	case kindText:
 		return cleanText(dst, raw)
 	case kindRef:
-		if raw[0] != '"' {
+		if raw[0] != '"' || !idShape(decoded(raw)) {
 			return nil, errors.New("not an id")
 		}
 		return appendCanonicalText(dst, raw)

@@ -55,9 +55,12 @@ func init() {
 	}, "malware-analysis")
 	rule((*data).marking, "marking-definition")
 	rule(func(d *data) {
-		if refs := d.must("object_refs"); refs != nil {
-			d.verbatim("objects", refs)
+		refs, ok := d.member("object_refs")
+		if !ok {
+			d.fail("no object_refs")
+			return
 		}
+		d.verbatim("objects", refs)
 	}, "observed-data")
 	rule((*data).threatActor, "threat-actor")
 	rule(func(d *data) {
@@ -80,7 +83,7 @@ func init() {
 		}
 	}, "security-coverage-result")
 	rule(func(d *data) { d.name(); d.copy("category") }, "vocabulary")
-	rule(func(d *data) { d.copy("value") }, "label")
+	rule(func(d *data) { d.must("value"); d.copy("value") }, "label")
 	rule(func(d *data) { d.copy("phase_name", "kill_chain_name") }, "kill-chain-phase")
 	rule((*data).externalReference, "external-reference")
 }
@@ -138,12 +141,10 @@ func (d *data) optional(name string) {
 	}
 }
 
-// copy adds members that have to be there as they are.
+// copy adds members that have to be there as they are, null included.
 func (d *data) copy(names ...string) {
 	for _, name := range names {
-		if value := d.must(name); value != nil {
-			d.verbatim(name, value)
-		}
+		d.given(name)
 	}
 }
 
@@ -168,6 +169,9 @@ func (d *data) nameOr(ids ...string) {
 			return
 		}
 		break
+	}
+	if last, ok := d.some(ids[len(ids)-1]); ok && falsy(last) && last[0] != '"' {
+		d.fail("%s is not a string", ids[len(ids)-1])
 	}
 	d.name()
 }
@@ -227,12 +231,14 @@ func (d *data) marking() {
 func (d *data) threatActor() {
 	d.name()
 	kind, ok := d.member("x_opencti_type")
+	null := false // in an extension: counts as nothing
 	for _, extension := range []string{OpenCTIExtension, OpenCTISCOExtension} {
 		if !ok {
 			kind, ok = lookup(d.raw, "extensions", extension, "type")
+			null = ok && kind[0] == 'n'
 		}
 	}
-	if !ok {
+	if !ok || null {
 		kind = []byte(`"Threat-Actor-Group"`)
 	}
 	d.verbatim("opencti_type", kind)
@@ -243,6 +249,8 @@ func (d *data) externalReference() {
 		d.verbatim("url", url)
 		return
 	}
+	d.must("source_name")
+	d.must("external_id")
 	d.copy("source_name", "external_id")
 }
 
