@@ -17,20 +17,20 @@ func LoadTLS(ca, cert, key string, insecure bool) (*tls.Config, error) {
 	if ca != "" {
 		pem, err := os.ReadFile(ca)
 		if err != nil {
-			return nil, fmt.Errorf("tls.ca: %w", err)
+			return nil, fmt.Errorf("ca: %w", err)
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls.ca: %s holds no PEM certificate", ca)
+			return nil, fmt.Errorf("ca: %s holds no PEM certificate", ca)
 		}
 	}
 	if (cert == "") != (key == "") {
-		return nil, fmt.Errorf("tls.cert and tls.key go together: name both or neither")
+		return nil, fmt.Errorf("cert and key go together: name both or neither")
 	}
 	if cert != "" {
 		pair, err := tls.LoadX509KeyPair(cert, key)
 		if err != nil {
-			return nil, fmt.Errorf("tls.cert: %w", err)
+			return nil, fmt.Errorf("cert: %w", err)
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}

@@ -36,10 +36,10 @@ func TestTLSFiles(t *testing.T) {
 	text := filepath.Join(dir, "text.pem")
 	_ = os.WriteFile(text, []byte("no pem"), 0o600)
 	for _, tt := range []struct{ name, ca, cert, key, want string }{
-		{"a missing file", filepath.Join(dir, "none"), "", "", "tls.ca"},
+		{"a missing file", filepath.Join(dir, "none"), "", "", "ca: "},
 		{"no PEM", text, "", "", "holds no PEM certificate"},
 		{"a certificate without its key", "", text, "", "go together"},
-		{"a key that is none", "", text, text, "tls.cert"},
+		{"a key that is none", "", text, text, "cert: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if _, err := LoadTLS(tt.ca, tt.cert, tt.key, false); err == nil || !strings.Contains(err.Error(), tt.want) {

@@ -50,7 +50,7 @@ type producer struct {
 
 func newProducer(c Config) (bridge.Producer, error) {
 	if (c.URL == "") == (c.Path == "") {
-		return nil, errors.New("url: name what to read, a URL or a path, in url or in path and not in both")
+		return nil, bridge.KeyError("url", errors.New("name what to read, a URL or a path, in url or in path and not in both"))
 	}
 	p := &producer{Config: c, where: cmp.Or(c.URL, c.Path)}
 	lower := strings.ToLower(p.where)
@@ -60,23 +60,23 @@ func newProducer(c Config) (bridge.Producer, error) {
 	case strings.HasPrefix(lower, "file://"):
 		p.where = p.where[len("file://"):]
 	case strings.Contains(p.where, "://"):
-		return nil, fmt.Errorf("url: %s is neither http, https nor a path", httpx.Redact(p.where))
+		return nil, bridge.KeyError("url", fmt.Errorf("%s is neither http, https nor a path", httpx.Redact(p.where)))
 	}
 	if p.remote && c.Path != "" {
-		return nil, errors.New("path: is a URL; write it under url")
+		return nil, bridge.KeyError("path", errors.New("is a URL; write it under url"))
 	}
 	if !p.remote && len(c.Headers) > 0 {
-		return nil, errors.New("headers: only a URL is asked with headers, and this is a path")
+		return nil, bridge.KeyError("headers", errors.New("only a URL is asked with headers, and this is a path"))
 	}
 	switch c.Format {
 	case "", "auto", "bundle", "envelope", "array", "lines", "object":
 	default:
-		return nil, fmt.Errorf("format: %q is none of auto, bundle, envelope, array, lines, object", c.Format)
+		return nil, bridge.KeyError("format", fmt.Errorf("%q is none of auto, bundle, envelope, array, lines, object", c.Format))
 	}
 	if c.TLS != (bridge.TLS{}) {
 		conf, err := httpx.LoadTLS(c.TLS.CA, c.TLS.Cert, c.TLS.Key, c.TLS.Insecure)
 		if err != nil {
-			return nil, err
+			return nil, bridge.KeyError("tls", err)
 		}
 		p.client = httpx.New(httpx.Options{Trusted: []string{p.where}, TLS: conf})
 	}
