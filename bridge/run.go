@@ -24,13 +24,14 @@ type Run struct {
 
 // Change is one thing that happened at the source.
 type Change struct {
-	Op          Op          // what the source said; empty: create or update, whichever it turns out to be
-	Object      stix.Object // after the change; for a delete the last known object, or one with id and type only
-	SourceEvent string      // identity of the event at the source, when the source may repeat it; a repeat is silent
-	Alias       string      // the source's own, lasting name of the object (OpenCTI's internal id), to notice renames
-	OtherIDs    []string    // ids that the source says belonged to this object before
-	Sources     []stix.Object
-	Context     Context // reverse_patch, origin, backfill, bundle, position, reason; the runtime fills the rest
+	Op          Op            // what the source said; empty: create or update, whichever it turns out to be
+	Object      stix.Object   // after the change; for a delete the last known object, or one with id and type only
+	SourceEvent string        // identity of the event at the source, when the source may repeat it; a repeat is silent
+	Alias       string        // the source's own, lasting name of the object (OpenCTI's internal id), to notice renames
+	OtherIDs    []string      // ids that the source says belonged to this object before
+	Sources     []stix.Object // of a merge: what became part of the object
+	AtLeast     stix.TLP      // lowest level of the event, whatever the object's own markings say
+	Context     Context       // reverse_patch, origin, backfill, bundle, position, reason; the runtime fills the rest
 }
 
 // Gap is a stretch of the source's history that can no longer be read.

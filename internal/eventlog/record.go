@@ -122,6 +122,31 @@ func (l *Log) Get(ctx context.Context, seq uint64) (Record, bool, error) {
 	return r, err == nil, err
 }
 
+// SeqAt returns the sequence of the last event stored before a time; 0 when there is none.
+func (l *Log) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
+	first, last, err := l.Bounds(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for lo, hi := first, last+1; ; { // the first event at or after t
+		if lo >= hi {
+			return lo - min(lo, 1), nil
+		}
+		mid := lo + (hi-lo)/2
+		r, err := l.stream.GetMsg(ctx, mid, jetstream.WithGetMsgSubject(Prefix+">")) // the first one at or after mid
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound):
+			hi = mid
+		case err != nil:
+			return 0, fmt.Errorf("event log at %s: %w", t.Format(time.RFC3339), err)
+		case r.Time.Before(t):
+			lo = r.Sequence + 1
+		default:
+			hi = mid
+		}
+	}
+}
+
 // LastOf returns a producer's last event; false when the log holds none.
 func (l *Log) LastOf(ctx context.Context, producer string) (Record, bool, error) {
 	m, err := l.stream.GetLastMsgForSubject(ctx, Prefix+producer+".>")
@@ -152,6 +177,7 @@ func (l *Log) Whole(ctx context.Context, r Record) (Record, error) {
 type ReadOptions struct {
 	Filter []string // subject filters (see Filter); nil: everything
 	Follow bool     // wait for more events until ctx ends
+	Heads  bool     // headers only: Data is empty, Blob stays a reference
 	To     uint64   // without Follow: the last sequence wanted; 0: the log's last one when the read began
 	// Mark is told, with Follow, that nothing in the filter is left up to a sequence, so that a position can pass what the filter left out.
 	Mark func(seq uint64) error
@@ -176,7 +202,7 @@ func (l *Log) Read(ctx context.Context, name string, from uint64, opt ReadOption
 		}
 	}
 	it, stop, err := ordered(ctx, l.stream, name, jetstream.OrderedConsumerConfig{FilterSubjects: opt.Filter,
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1)}, opt.Follow)
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1), HeadersOnly: opt.Heads}, opt.Follow)
 	if err != nil {
 		return fmt.Errorf("read the event log: %w", err)
 	}
@@ -213,8 +239,10 @@ func (l *Log) Read(ctx context.Context, name string, from uint64, opt ReadOption
 		r, err := record(msg.Subject(), msg.Headers(), msg.Data())
 		r.Seq, r.Time = seq, meta.Timestamp.UTC()
 		if err == nil { // else: a subject of a later contract; readers ignore what they do not know
-			if r, err = l.Whole(ctx, r); err != nil {
-				return err
+			if !opt.Heads {
+				if r, err = l.Whole(ctx, r); err != nil {
+					return err
+				}
 			}
 			if err := yield(r); err != nil {
 				return err

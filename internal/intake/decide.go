@@ -242,6 +242,9 @@ func (in *Intake) change(g *group, c bridge.Change, states map[string]*pending) 
 	if level == stix.Unmarked {
 		level = in.opt.DefaultTLP
 	}
+	if c.AtLeast.Rank() > level.Rank() || level == stix.Unmarked {
+		level = c.AtLeast
+	}
 	sum := o.Digest()
 	digest := hex.EncodeToString(sum[:16])
 	held := was.Known() && (was.Asserted() || was.Op == bridge.Expire)
@@ -343,7 +346,8 @@ func retracting(was eventlog.Entry) eventlog.Subject {
 func (in *Intake) removal(g *group, c bridge.Change, key string, was eventlog.Entry) error {
 	o := c.Object
 	switch {
-	case was.Known() && (was.Op == bridge.Delete || was.Op == bridge.Retract), c.Op == bridge.Expire && (!was.Known() || !was.Asserted()):
+	case was.Known() && (was.Op == bridge.Delete || was.Op == bridge.Retract), !was.Known() && !in.opt.Aliases,
+		c.Op == bridge.Expire && !was.Asserted():
 		in.Counts.add("unchanged", o.Type(), 1)
 		return nil
 	case c.Op == bridge.Expire && c.Context.Prev != 0 && c.Context.Prev != was.Seq:
