@@ -158,7 +158,7 @@ func (h *Handler) unauthorized(w http.ResponseWriter, r *http.Request) {
 	}
 	// A strict cookie does not come along when a link in a mail or chat was followed. Let the page itself ask once more.
 	if r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Site") == "cross-site" {
-		h.render(w, http.StatusOK, "again", r.URL.Path)
+		h.render(w, http.StatusOK, "again", localPath(r.URL.Path))
 		return
 	}
 	h.showLogin(w, r, http.StatusUnauthorized, r.URL.Path, "")

@@ -29,6 +29,10 @@ func (h *Handler) refuse(r *http.Request) (int, string) {
 	if err := crossOrigin.Check(r); err != nil {
 		return http.StatusForbidden, "another site sent this request"
 	}
+	// Another site could read nothing here, but its scripts could take up all the watches.
+	if site := r.Header.Get("Sec-Fetch-Site"); isAPI(r) && (site == "cross-site" || site == "same-site") && r.Header.Get("Sec-Fetch-Mode") != "navigate" {
+		return http.StatusForbidden, "another site sent this request"
+	}
 	if h.tokens.any() {
 		return 0, ""
 	}

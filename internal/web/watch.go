@@ -25,6 +25,9 @@ func (h *Handler) watch(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would hold events back
+	if r.Method == http.MethodHead {
+		return
+	}
 	out := newFrames(w, r)
 	defer out.close()
 	_ = out.rc.SetReadDeadline(time.Time{}) // the limit for reading a request would end the watch
@@ -54,6 +57,9 @@ func (h *Handler) watch(w http.ResponseWriter, r *http.Request) {
 		case <-h.done:
 			return
 		case <-tick.C:
+		}
+		if h.role(r) < viewerRole { // the login has ended meanwhile
+			return
 		}
 	}
 }
