@@ -51,14 +51,14 @@ func Fetch(ctx context.Context, client *http.Client, address string, v Validator
 		return nil, fmt.Errorf("%s: %w", Redact(address), bare(err))
 	}
 	if resp.StatusCode == http.StatusNotModified && !v.IsZero() {
-		drain(resp.Body)
+		Drain(resp.Body)
 		return &Response{NotModified: true, Validators: v, URL: Redact(resp.Request.URL.String())}, nil
 	}
 	if resp.StatusCode != http.StatusOK {
 		if err := Check(resp); err != nil {
 			return nil, fmt.Errorf("%s: %w", Redact(address), err)
 		}
-		drain(resp.Body) // 204, 206: success, but not the document
+		Drain(resp.Body) // 204, 206: success, but not the document
 		return nil, fmt.Errorf("%s: %w", Redact(address), &StatusError{Status: resp.StatusCode, Body: "no document"})
 	}
 	return &Response{

@@ -50,7 +50,7 @@ func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
 			return resp, err
 		}
 		if resp != nil {
-			drain(resp.Body)
+			Drain(resp.Body)
 		}
 		t := time.NewTimer(wait)
 		select {
@@ -67,8 +67,8 @@ func passing(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && !errors.As(err, new(*RefusedError)) && !errors.As(err, new(*TooLargeError)) && !errors.Is(err, ErrIdle) && !isCertificate(err)
 }
 
-// drain reads a little of what is left, so that the connection can serve again, and closes.
-func drain(b io.ReadCloser) {
+// Drain reads a little of what is left, so that the connection can serve again, and closes.
+func Drain(b io.ReadCloser) {
 	_, _ = io.CopyN(io.Discard, b, 64<<10)
 	_ = b.Close()
 }

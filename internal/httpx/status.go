@@ -45,7 +45,7 @@ func Check(resp *http.Response) error {
 		return nil
 	}
 	head, _ := io.ReadAll(io.LimitReader(resp.Body, 512))
-	drain(resp.Body)
+	Drain(resp.Body)
 	return &StatusError{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, time.Now()), Body: snippet(head)}
 }
 
