@@ -1,0 +1,139 @@
+package delivery
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stixbridge/stixbridge/bridge"
+)
+
+// panicked is the error of a plugin that panicked.
+type panicked struct{ value any }
+
+func (p panicked) Error() string { return fmt.Sprintf("the plugin panicked: %v", p.value) }
+
+// verdict is what a call means for one of its events.
+type verdict struct {
+	err    error  // nil: it arrived
+	reason string // of a letter; empty with an error: try again
+}
+
+// answers spreads the error of a call over the events of its batch. whole: it is one error for the batch as such.
+func answers(err error, n int) (errs []error, whole bool) {
+	errs = make([]error, n)
+	if err == nil {
+		return errs, false
+	}
+	var some *bridge.BatchError
+	if errors.As(err, &some) {
+		outside := false
+		for i, e := range some.Failed {
+			switch {
+			case i < 0 || i >= n:
+				outside = true
+			case e == nil:
+				errs[i] = errors.New("the plugin named no error")
+			default:
+				errs[i] = e
+			}
+		}
+		if !outside && len(some.Failed) > 0 {
+			return errs, false
+		}
+		err = fmt.Errorf("the plugin named events that are not in the batch: %w", err)
+	}
+	for i := range errs {
+		errs[i] = err
+	}
+	return errs, true
+}
+
+// judge decides what the answers mean for each event, and for the whole target.
+func (s *sched) judge(batch []*item, errs []error, whole bool, began, now time.Time) []verdict {
+	out := make([]verdict, len(batch))
+	n := len(batch)
+	arrivals, plain := 0, 0
+	var first, refusal error
+	for i, it := range batch {
+		it.tries++
+		err := errs[i]
+		out[i].err = err
+		if err == nil {
+			arrivals++
+			continue
+		}
+		if first == nil {
+			first = err
+		}
+		wait, asked := bridge.Wait(err)
+		switch {
+		case bridge.IsPaused(err):
+			refusal = err
+			s.suspect(it, 0, now)
+		case asked:
+			s.temper.rest(now, min(max(wait, firstWait), time.Hour), err)
+			s.suspect(it, 0, now)
+		case bridge.IsPermanent(err) || errors.As(err, new(panicked)):
+			if whole && n > 1 { // which of them it means is not known: halve at once
+				s.suspect(it, max(1, n/2), now)
+				continue
+			}
+			out[i].reason = ReasonPermanent
+			if errors.As(err, new(panicked)) {
+				out[i].reason = ReasonPanic
+			}
+		default:
+			plain++
+			if n > 1 {
+				s.suspect(it, max(1, n/2), now.Add(backoff(1)))
+				continue
+			}
+			if it.alone == 0 || s.temper.proof > it.proof {
+				it.alone++
+				it.proof = s.temper.proof
+			}
+			if it.alone >= poisonAfter {
+				out[i].reason = ReasonPoison
+				continue
+			}
+			s.suspect(it, 1, now.Add(backoff(it.alone)))
+		}
+	}
+	if arrivals > 0 {
+		if s.temper.success(arrivals) {
+			s.acquit(now)
+		}
+	} else if plain > 0 {
+		s.temper.failure(began, now, first)
+	}
+	if refusal != nil {
+		s.temper.refuse(now, refusal)
+	} else if s.temper.refused && !s.temper.leave.After(now) {
+		s.temper.refused, s.temper.refusals = false, 0 // it talks to us again
+	}
+	if first != nil {
+		s.temper.note(now, first)
+	} else if len(s.suspects) == 0 {
+		s.temper.text = ""
+	}
+	return out
+}
+
+// suspect notes what the next batch of an item may be; limit 0 leaves it as it is.
+func (s *sched) suspect(it *item, limit int, due time.Time) {
+	if limit > 0 {
+		it.limit = limit
+	}
+	it.due = due
+}
+
+// acquit lets all but the events that failed alone start afresh: the target was down, they are not to blame.
+func (s *sched) acquit(now time.Time) {
+	for _, it := range s.suspects {
+		it.due = now
+		if it.alone == 0 {
+			it.limit = s.batch.events
+		}
+	}
+}
