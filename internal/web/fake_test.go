@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -33,7 +34,9 @@ func (f *fake) Status(context.Context) (bridge.Status, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.looks++
-	return f.status, f.err
+	s := f.status // what was given out does not change later
+	s.Producers, s.Consumers = slices.Clone(s.Producers), slices.Clone(s.Consumers)
+	return s, f.err
 }
 
 func (f *fake) Ready(context.Context) error {
