@@ -144,7 +144,8 @@ func (r *Reader) start() (e Element, ok bool, err error) {
 	}
 	// The object has ended: a bundle or envelope without objects, or neither.
 	size := s.pos - s.from
-	last := !r.trailing(s.pos)
+	_, more = r.ahead(s.pos)
+	last := !more
 	empty := first.typ == "bundle" || first.envelope || first.count == 0 && last
 	if !empty && last {
 		return e, false, r.syntax(r.pos, "neither a bundle nor an envelope, an array or a STIX object")
@@ -223,16 +224,18 @@ func (r *Reader) closed() error {
 	return nil
 }
 
-// trailing reports whether more than white space follows buf[at:]; it consumes nothing.
-func (r *Reader) trailing(at int) bool {
-	for ahead := at - r.pos; ; ahead++ {
-		for r.pos+ahead >= len(r.buf) {
+// ahead is the first byte from buf[at:] on that is no white space; it consumes nothing.
+func (r *Reader) ahead(at int) (byte, bool) {
+	for n := at - r.pos; ; n++ {
+		for r.pos+n >= len(r.buf) {
 			if !r.fill() {
-				return false
+				return 0, false
 			}
 		}
-		if c := r.buf[r.pos+ahead]; c != ' ' && c != '\n' && c != '\r' && c != '\t' {
-			return true
+		switch c := r.buf[r.pos+n]; c {
+		case ' ', '\n', '\r', '\t':
+		default:
+			return c, true
 		}
 	}
 }

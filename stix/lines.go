@@ -20,7 +20,7 @@ func (r *Reader) firstObject() (e Element, ok bool, err error) {
 		return e, false, r.startLines(r.syntax(s.pos, s.why))
 	}
 	manyLines := bytes.IndexByte(r.buf[r.pos:s.pos], '\n') >= 0
-	if whole && !manyLines && r.trailing(s.pos) {
+	if _, more := r.ahead(s.pos); whole && !manyLines && more {
 		r.format, r.state = "lines", inLines
 		return e, false, nil
 	}
@@ -47,13 +47,10 @@ func (r *Reader) startLines(reason error) error {
 		return reason
 	}
 	end := r.lineEnd()
-	if end < 0 || !r.trailing(end) {
+	if end < 0 {
 		return reason
 	}
-	i := r.pos
-	for i += bytes.IndexByte(r.buf[i:], '\n'); i < len(r.buf) && r.buf[i] <= ' '; i++ {
-	}
-	if r.buf[i] != '{' {
+	if c, more := r.ahead(end); !more || c != '{' {
 		return reason
 	}
 	r.format, r.state = "lines", inLines
