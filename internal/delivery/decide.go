@@ -83,8 +83,23 @@ func (d *decider) turn(ctx context.Context, it *item) (decision, error) {
 	if it.aside != nil {
 		return it.aside.decide(ctx)
 	}
-	return d.live(ctx, it.event)
+	if !it.light {
+		return d.live(ctx, it.event)
+	}
+	e, ok, err := d.r.cfg.Log.Get(ctx, it.event.Seq)
+	switch {
+	case err != nil:
+		return decision{}, err
+	case !ok: // retention or an erasure took it while it waited
+		return held(gateLost), nil
+	case it.undone:
+		return d.live(ctx, e)
+	}
+	return deliver(e), nil
 }
+
+// gateLost stands for an event that the log no longer holds.
+const gateLost = "lost"
 
 // live decides on an event of the log.
 func (d *decider) live(ctx context.Context, e bridge.Event) (decision, error) {

@@ -19,6 +19,7 @@ type item struct {
 
 	aside   *aside // set: not from the live reader, so no floor waits for it
 	undone  bool   // the decision needs more than the event itself (see decide)
+	light   bool   // the event is read again from the log when its turn comes
 	settled bool   // dealt with; waits for the ones before it in its partition
 
 	tries  int       // calls of the target that held it

@@ -1,11 +1,14 @@
 package delivery
 
+import "strings"
+
 // lane holds the versions of one object that are on their way, oldest first. The head alone may be delivered, and only when
 // the version before it is durably behind us: else a crash could bring that one to the target again, after this one.
 type lane struct {
 	id         string
 	part       int
 	head, tail *item
+	n          int    // items in it
 	busy       bool   // the head is with a worker
 	ready      bool   // the head is in a queue of the scheduler
 	blocked    bool   // the head waits for the durable floor to reach last
@@ -38,8 +41,8 @@ func (l *lanes) add(id string, it *item) *lane {
 		} else {
 			ln = &lane{}
 		}
-		ln.id, ln.part = id, it.part
-		l.byID[id] = ln
+		ln.id, ln.part = strings.Clone(id), it.part // an id is part of its object's bytes: keep it, not the object
+		l.byID[ln.id] = ln
 	}
 	it.lane, it.next = ln, nil
 	if ln.tail == nil {
@@ -48,6 +51,7 @@ func (l *lanes) add(id string, it *item) *lane {
 		ln.tail.next = it
 	}
 	ln.tail = it
+	ln.n++
 	return ln
 }
 
@@ -74,6 +78,7 @@ func (l *lanes) offer(ln *lane) bool {
 // pop takes the head, which is done, out of its lane; forget follows when nothing needs the lane any more.
 func (l *lanes) pop(ln *lane) {
 	ln.head = ln.head.next
+	ln.n--
 	if ln.head == nil {
 		ln.tail = nil
 	}

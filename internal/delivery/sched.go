@@ -22,6 +22,7 @@ type sched struct {
 	suspects []*item // items of failed calls
 	parked   heap    // asides that wait for the live reader
 	turn     int
+	heavy    int // live items that are not dealt with and hold their event
 	bytes    int // of items that are not dealt with
 	nth      uint64
 	sides    uint64 // asides so far: their order among themselves
@@ -38,9 +39,16 @@ func newSched(partitions int, ordered bool, window, batch bounds) *sched {
 	return &sched{lanes: newLanes(partitions), floors: newFloors(partitions), ordered: ordered, window: window, batch: batch}
 }
 
+// A lane that piles up keeps its first events in memory, the others by sequence only: one object that cannot be delivered must not
+// fill the window, or nothing else could be tried and show that it is this object's fault.
+const (
+	laneKeeps  = 8
+	lightTimes = 8 // events of any kind above the lowest floor, in windows
+)
+
 // full reports whether the reader must wait.
 func (s *sched) full() bool {
-	return s.floors.count >= s.window.events || (s.bytes >= s.window.bytes && s.floors.count > 0)
+	return s.heavy >= s.window.events || s.floors.count >= lightTimes*s.window.events || (s.bytes >= s.window.bytes && s.floors.count > 0)
 }
 
 // blank returns an empty item.
@@ -66,8 +74,15 @@ func (s *sched) admit(id string, it *item) bool {
 	it.nth = s.nth
 	s.floors.add(it)
 	s.floors.read = it.seq
+	ln := s.lanes.add(id, it)
+	if ln.n > laneKeeps {
+		it.light, it.size = true, overhead
+		it.event = bridge.Event{Seq: it.event.Seq, Time: it.event.Time}
+	} else {
+		s.heavy++
+	}
 	s.bytes += it.size
-	return s.queue(s.lanes.add(id, it))
+	return s.queue(ln)
 }
 
 // inject takes in an item beside the live reader.
@@ -223,6 +238,9 @@ func (s *sched) settle(it *item) (ready bool) {
 		return ready
 	}
 	s.touched = true
+	if !it.light {
+		s.heavy--
+	}
 	it.event, it.lane, it.next = bridge.Event{}, nil, nil
 	s.floors.settle(it, s.free)
 	return ready

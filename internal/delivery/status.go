@@ -86,7 +86,8 @@ type Figures struct {
 	Missing   uint64    // comparisons with properties that an object did not have
 	Dead      uint64    // dead letters stored by this run
 	LastGood  time.Time // when the target last took an event
-	Window    int       // events read and not dealt with
+	Window    int       // events held in memory
+	Ahead     int       // events read above the lowest floor, dealt with or not
 	Bytes     int       // of them
 	Suspects  int       // events of failed calls that wait for another
 	Remedies  map[string]string
@@ -99,7 +100,7 @@ func (r *Runner) Figures() Figures {
 	defer r.mu.Unlock()
 	f := Figures{
 		Lost: r.stat.lost, Missing: r.stat.missing, Dead: r.stat.dead, LastGood: r.stat.arrivedAt,
-		Window: r.s.floors.count, Bytes: r.s.bytes, Suspects: len(r.s.suspects), StartedAt: r.phase, Remedies: map[string]string{},
+		Window: r.s.heavy, Ahead: r.s.floors.count, Bytes: r.s.bytes, Suspects: len(r.s.suspects), StartedAt: r.phase, Remedies: map[string]string{},
 	}
 	for name := range r.stat.held {
 		f.Remedies[name] = r.gate.Remedy(name)

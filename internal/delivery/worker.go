@@ -101,7 +101,7 @@ func (r *Runner) handle(ctx context.Context, batch []*item) {
 func (r *Runner) prepare(ctx context.Context, batch []*item) ([]*item, []bridge.Event, error) {
 	var decisions []decision
 	for i, it := range batch {
-		if !it.undone && it.aside == nil {
+		if !it.undone && !it.light && it.aside == nil {
 			continue
 		}
 		if decisions == nil {
@@ -149,7 +149,7 @@ func (r *Runner) sift(batch []*item, decisions []decision) (go_ []*item, events 
 	r.mu.Lock()
 	for i, it := range batch {
 		d := decision{deliver: true, event: it.event}
-		if it.undone || it.aside != nil {
+		if it.undone || it.light || it.aside != nil {
 			d = decisions[i]
 		}
 		if d.missing {
@@ -165,7 +165,10 @@ func (r *Runner) sift(batch []*item, decisions []decision) (go_ []*item, events 
 			r.s.back(it)
 			r.kickSaver()
 		case !d.deliver:
-			if it.aside == nil {
+			if d.gate == gateLost {
+				r.stat.lost++
+				r.stat.lostAt = time.Now()
+			} else if it.aside == nil {
 				r.stat.hold(d.gate)
 			} else {
 				ends = append(ends, end{it.aside, ending{outcome: heldBack, gate: d.gate}})
