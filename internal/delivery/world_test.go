@@ -38,6 +38,7 @@ type world struct {
 	failStore func(Letter) error
 	failGet   func(seq uint64) error
 	slowSave  time.Duration
+	pace      time.Duration // sleep after each put
 
 	parts int
 }
@@ -61,6 +62,7 @@ func obj(name string, v int, more ...string) stix.Object {
 
 // put appends an event and returns its sequence. Prev is filled in; a zero TLP is green.
 func (w *world) put(e bridge.Event) uint64 {
+	defer func() { time.Sleep(w.pace) }()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if e.Producer == "" {
