@@ -1,3 +1,5 @@
+//go:build unix
+
 package stix
 
 import (
@@ -6,6 +8,7 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"syscall"
 	"testing"
 )
 
@@ -32,6 +35,19 @@ func attack(tb testing.TB) []byte {
 	return nil
 }
 
+// cpu reports MB per second of processor time, which other load does not distort.
+func cpu(b *testing.B, size int64) func() {
+	used := func() float64 {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			b.Fatal(err)
+		}
+		return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
+	}
+	start := used()
+	return func() { b.ReportMetric(float64(size)*float64(b.N)/1e6/(used()-start), "MB/cpu-s") }
+}
+
 func BenchmarkRead(b *testing.B) {
 	raw := attack(b)
 	var compact bytes.Buffer
@@ -42,6 +58,7 @@ func BenchmarkRead(b *testing.B) {
 		b.Run(name+"/stix", func(b *testing.B) {
 			b.SetBytes(int64(len(in)))
 			b.ReportAllocs()
+			defer cpu(b, int64(len(in)))()
 			for b.Loop() {
 				r := NewReader(bytes.NewReader(in))
 				n := 0
@@ -63,6 +80,7 @@ func BenchmarkRead(b *testing.B) {
 		b.Run(name+"/encoding-json", func(b *testing.B) {
 			b.SetBytes(int64(len(in)))
 			b.ReportAllocs()
+			defer cpu(b, int64(len(in)))()
 			for b.Loop() {
 				var bundle struct{ Objects []json.RawMessage }
 				if err := json.Unmarshal(in, &bundle); err != nil {
@@ -113,11 +131,41 @@ func BenchmarkObject(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(size)
 			b.ReportAllocs()
+			defer cpu(b, size)()
 			for b.Loop() {
 				for _, o := range list {
 					do(o)
 				}
 			}
 		})
+	}
+}
+
+func BenchmarkID(b *testing.B) {
+	for name, raw := range map[string]string{
+		"ipv4-addr":    `{"type":"ipv4-addr","spec_version":"2.1","value":"198.51.100.7","x_opencti_score":60,"object_marking_refs":["marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9"]}`,
+		"file":         `{"type":"file","hashes":{"MD5":"d41d8cd98f00b204e9800998ecf8427e","SHA-256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},"name":"a.exe"}`,
+		"indicator":    `{"type":"indicator","name":"n","pattern":"[ipv4-addr:value = '198.51.100.7']","pattern_type":"stix","valid_from":"2026-01-01T00:00:00.000Z"}`,
+		"relationship": `{"type":"relationship","relationship_type":"uses","source_ref":"malware--5705d0b1-baac-4aea-b7d0-c90e08d0142a","target_ref":"malware--5705d0b1-baac-4aea-b7d0-c90e08d0142b"}`,
+	} {
+		b.Run(name, func(b *testing.B) {
+			in := []byte(raw)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := ID(in); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkSplit(b *testing.B) {
+	list := objects(b, attack(b))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := Split("", list, SplitOptions{}); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -27,8 +27,10 @@ type Reader struct {
 	srcErr error
 	buf    []byte // input not yet consumed is buf[pos:]
 	pos    int
-	base   int64 // offset of buf[0] in the input
-	dst    []byte
+	base   int64  // offset of buf[0] in the input
+	dst    []byte // scratch for compacting
+
+	scanner scanner
 
 	state  state
 	format string
@@ -179,11 +181,13 @@ func (r *Reader) short() error {
 }
 
 // scan calls f with a scanner at the unread input until it does not end inside the value,
-// or until the value is too large. It does not consume.
-func (r *Reader) scan(f func(*scanner) bool) (s scanner, whole bool) {
+// or until the value is too large. It does not consume. The scanner is good until the next
+// call.
+func (r *Reader) scan(f func(*scanner) bool) (s *scanner, whole bool) {
+	s = &r.scanner
 	for {
-		s = scanner{src: r.buf, pos: r.pos, from: r.pos, dst: r.dst[:0], own: true}
-		ok := f(&s)
+		*s = scanner{src: r.buf, pos: r.pos, from: r.pos, dst: r.dst[:0], own: true}
+		ok := f(s)
 		if r.dst = s.dst; cap(r.dst) > 1<<20 {
 			r.dst = nil
 		}

@@ -71,6 +71,12 @@ func (s *scanner) next() (byte, bool) {
 
 func (s *scanner) space() (byte, bool) {
 	start, i := s.pos, s.pos
+	for i+9 <= len(s.src) && binary.LittleEndian.Uint64(s.src[i+1:]) == ones*' ' && (s.src[i] == '\n' || s.src[i] == ' ') {
+		i++ // a line feed, say, then indentation
+		for i+8 <= len(s.src) && binary.LittleEndian.Uint64(s.src[i:]) == ones*' ' {
+			i += 8
+		}
+	}
 	for i < len(s.src) && (s.src[i] == ' ' || s.src[i] == '\n' || s.src[i] == '\r' || s.src[i] == '\t') {
 		i++
 	}
@@ -152,6 +158,10 @@ func (s *scanner) key(c byte) bool {
 }
 
 func (s *scanner) colon() bool {
+	if i := s.pos + 1; i < len(s.src) && s.src[i-1] == ':' && s.src[i] > ' ' {
+		s.pos = i
+		return true
+	}
 	c, ok := s.next()
 	if !ok {
 		return false
@@ -169,7 +179,12 @@ func (s *scanner) comma(c byte) (byte, bool) {
 		return 0, s.syntax("a comma or the closing bracket must stand here")
 	}
 	s.pos++
-	return s.next()
+	if s.pos < len(s.src) {
+		if c = s.src[s.pos]; c > ' ' {
+			return c, true
+		}
+	}
+	return s.space()
 }
 
 func (s *scanner) array(depth int) bool {
