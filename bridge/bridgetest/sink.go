@@ -21,9 +21,11 @@ type SinkCase struct {
 	Target func(t testing.TB) Target // a fresh one
 	Events []bridge.Event            // nil: Sample
 	// Silent are events that this kind passes over without touching the target (by its nature, or its default on_delete).
-	Silent  func(bridge.Event) bool
-	Secrets []string          // texts out of Section that no error may show
-	Skip    map[string]string // checks left out, by name, with the reason
+	Silent func(bridge.Event) bool
+	// Exclusive says that one instance holds the target alone: a killed one is closed before the next is made, as a process's end does.
+	Exclusive bool
+	Secrets   []string          // texts out of Section that no error may show
+	Skip      map[string]string // checks left out, by name, with the reason
 }
 
 // Sink runs the suite over one kind.
@@ -164,6 +166,7 @@ var sinkFaults = []struct {
 }
 
 func (c SinkCase) kinds(t *testing.T) {
+	c.needsFaults(t)
 	loud := c.loudest()
 	for _, f := range sinkFaults {
 		t.Run(f.Name, func(t *testing.T) {
@@ -199,7 +202,16 @@ func (c SinkCase) loudest() bridge.Event {
 	panic("bridgetest: every event of the case is silent")
 }
 
+// needsFaults ends a check on a target that has no faults to play.
+func (c SinkCase) needsFaults(t *testing.T) {
+	t.Helper()
+	if !c.rig(t).target.Fault(Fault{}, 0) {
+		t.Skip("this target plays no faults")
+	}
+}
+
 func (c SinkCase) heals(t *testing.T) {
+	c.needsFaults(t)
 	for _, f := range []Fault{Unauthorized, TooMany, Broken, Missing, Reset, Hang, Lose} {
 		t.Run(f.Name, func(t *testing.T) {
 			if why := c.Skip[f.Name]; why != "" {
@@ -267,6 +279,9 @@ func (c SinkCase) crashes(t *testing.T) {
 			kills++
 		}
 		cancel()
+		if c.Exclusive {
+			closeIf(t, s)
+		}
 	}
 	if kills == 0 {
 		t.Fatal("nothing was killed: the check proves nothing")

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -313,4 +314,62 @@ func BenchmarkDeliver(b *testing.B) {
 		}
 	}
 	b.SetBytes(s.bytes / int64(b.N))
+}
+
+// TestKilledAtAnyMoment kills a process that appends, again and again. Each successor begins behind what its predecessor reported as delivered, as the
+// runtime does; in the end every event is there and no line is torn.
+func TestKilledAtAnyMoment(t *testing.T) {
+	const events, size = 240, 8
+	if path := os.Getenv("STIXBRIDGE_TEST_KILL"); path != "" {
+		from, _ := strconv.Atoi(os.Getenv("STIXBRIDGE_TEST_FROM"))
+		s := build(t, path)
+		for ; from < events; from += size {
+			batch := make([]bridge.Event, size)
+			for i := range batch {
+				n := from + i
+				batch[i] = bridgetest.NewEvent(uint64(n+1), bridge.Create, bridgetest.Must(fmt.Sprintf(`{"type":"malware","id":"malware--%d","name":%q}`, n, strings.Repeat("x", n*37%9000))))
+			}
+			deliver(t, s, batch)
+			fmt.Println("delivered", from+size)
+		}
+		return
+	}
+	path := filepath.Join(t.TempDir(), "events.jsonl")
+	delivered, kills := 0, 0
+	for delivered < events {
+		cmd := exec.Command(os.Args[0], "-test.run", "^TestKilledAtAnyMoment$")
+		cmd.Env = append(os.Environ(), "STIXBRIDGE_TEST_KILL="+path, fmt.Sprint("STIXBRIDGE_TEST_FROM=", delivered))
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		for seen := 0; lines.Scan(); {
+			if _, err := fmt.Sscanf(lines.Text(), "delivered %d", &delivered); err != nil {
+				continue
+			}
+			if seen++; seen == 7 { // in the middle of the next batch
+				_ = cmd.Process.Kill()
+				kills++
+			}
+		}
+		_ = cmd.Wait()
+	}
+	if kills < 3 {
+		t.Fatalf("%d kills: the test proves nothing", kills)
+	}
+	s := build(t, path)
+	if err := s.Start(t.Context(), bridge.Env{}); err != nil {
+		t.Fatal(err)
+	}
+	there := map[uint64]bool{}
+	for _, seq := range lines(t, path) {
+		there[seq] = true
+	}
+	if len(there) != events {
+		t.Errorf("%d events, want %d", len(there), events)
+	}
 }
