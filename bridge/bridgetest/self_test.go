@@ -52,6 +52,7 @@ func TestTheSuitesFindWhatIsWrong(t *testing.T) {
 		t.Run(f.kind+" that does "+f.fault, func(t *testing.T) {
 			run := "^TestThePlugin$"
 			if f.check != "" {
+				t.Parallel() // most of the time is waiting
 				run += "/^" + strings.ReplaceAll(f.check, ".", `\.`) + "$"
 			}
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", run, "-test.v", "-test.timeout", "60s")
