@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/stixbridge/stixbridge/bridge"
+	"github.com/stixbridge/stixbridge/internal/where"
 	"github.com/stixbridge/stixbridge/stix"
 )
 
@@ -159,6 +161,25 @@ func TestAnExternalServerHasThreeReplicas(t *testing.T) {
 	}
 	if l.Config.NATS.Replicas != 3 || l.Config.NATS.Token.Reveal() != "t" {
 		t.Errorf("%+v", l.Config.NATS)
+	}
+}
+
+func TestAWrongExpressionIsPlacedAtItsCharacter(t *testing.T) {
+	p := plugins()
+	p.CompileWhere = where.Check
+	text := `producers: [ { kind: feed, name: a, url: x } ]
+consumers:
+  - { kind: file, name: f, path: x, where: "type == 'indicator' and scores() >= 70" }
+  - { kind: file, name: g, path: x, where: score() >= 70 and labels() contains "x" }
+  - { kind: file, name: h, path: x, where: "${WHERE}" }
+  - { kind: file, name: i, path: x, where: "score() >= 70" }
+`
+	_, err := Parse("c.yaml", []byte(text), []string{"WHERE=nme = 5"}, p)
+	want := `c.yaml:3:69: consumers[0].where: at character 25: unknown function scores(); did you mean score()?
+c.yaml:4:71: consumers[1].where: at character 28: labels() is a list; write "x" in labels(), or any(labels(), # contains "x")
+c.yaml:5:44: consumers[2].where: at character 5: unexpected token Operator("="); write == to compare`
+	if diff := cmp.Diff(want, fmt.Sprint(err)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 

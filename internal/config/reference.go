@@ -202,6 +202,10 @@ func defaultOf(v any, s *schema.Schema) string {
 		}
 		v = compact(v, s)
 		return "`" + v + "`"
+	case bool:
+		if !v {
+			return ""
+		}
 	case float64:
 		if v == 0 {
 			return ""
