@@ -152,20 +152,22 @@ func serve(t *testing.T, h *Handler, ln net.Listener) {
 }
 
 // live is the selector of a page that gets its numbers.
-const live = chromedp.CSS("[data-live=on] main")
+const live chromedp.CSS = "[data-live=on] main"
 
 var screens = []struct {
 	name          string
 	width, height int64
-}{{"desk", 1280, 900}, {"phone", 390, 844}}
+}{{"desk", 1280, 900}, {"tablet", 1010, 1000}, {"phone", 390, 844}, {"small", 320, 640}}
 
 func TestEveryPageFitsTheScreenAndKeepsTheConsoleQuiet(t *testing.T) {
 	b := browser(t)
 	_, url := serveFake(t, &fake{status: troubled(time.Now())}, bridge.HTTPTokens{})
+	_, emptyURL := serveFake(t, &fake{status: bridge.Status{Running: true, Log: bridge.LogStatus{Mode: "embedded"}}}, bridge.HTTPTokens{})
+	_, lockedURL := serveFake(t, &fake{}, bridge.HTTPTokens{Viewer: "look"})
 	_, calmURL := serveFake(t, &fake{status: calm(time.Now())}, bridge.HTTPTokens{})
 	b.listen()
 	pages := []struct{ name, url string }{
-		{"overview", url + "/"}, {"calm", calmURL + "/"}, {"consumer", url + "/consumers/soc"}, {"paused", url + "/consumers/tickets"}, {"producer", url + "/producers/octi"},
+		{"login", lockedURL + "/login"}, {"overview", url + "/"}, {"calm", calmURL + "/"}, {"consumer", url + "/consumers/soc"}, {"paused", url + "/consumers/tickets"}, {"producer", url + "/producers/octi"}, {"empty", emptyURL + "/"},
 	}
 	for _, screen := range screens {
 		for _, scheme := range []string{"light", "dark"} {
@@ -175,9 +177,16 @@ func TestEveryPageFitsTheScreenAndKeepsTheConsoleQuiet(t *testing.T) {
 			}
 			b.do(chromedp.EmulateViewport(screen.width, screen.height))
 			for _, p := range pages {
-				b.do(chromedp.Navigate(p.url), chromedp.WaitVisible(live))
+				ready := live
+				if p.name == "login" {
+					ready = "#token"
+				}
+				b.do(chromedp.Navigate(p.url), chromedp.WaitVisible(ready))
 				if wide := eval[int64](b, "document.documentElement.scrollWidth"); wide > screen.width {
 					t.Errorf("%s on a screen %d wide needs %d", p.name, screen.width, wide)
+				}
+				if over := eval[int64](b, `[...document.querySelectorAll("main > section")].filter(s => s.scrollWidth > s.clientWidth + 1).length`); over > 0 {
+					t.Errorf("%s on a screen %d wide: the content of %d sections is wider than they are", p.name, screen.width, over)
 				}
 				keep(b, p.name+"-"+screen.name+"-"+scheme+".png")
 			}

@@ -17,7 +17,8 @@ type level string
 const (
 	good level = "good"
 	busy level = "busy" // on its way
-	note level = "note" // somebody's wish, or worth knowing
+	off  level = "off"  // somebody's wish
+	note level = "note" // worth knowing
 	warn level = "warn" // mends itself, or not yet urgent
 	bad  level = "bad"  // needs a person
 )
@@ -30,7 +31,7 @@ func levelOf(health string) level {
 	case bridge.Starting:
 		return busy
 	case bridge.Stopped:
-		return note
+		return off
 	case bridge.Retrying, bridge.Offline:
 		return warn
 	case bridge.Refused, bridge.Unhealthy:
@@ -98,7 +99,7 @@ func problems(s snapshot) []problem {
 			Means: "They are kept, but the configuration no longer names them.",
 			Do:    "If one was renamed, set was: OLD-NAME at the new name; otherwise it would import or deliver everything again."})
 	}
-	rank := map[level]int{bad: 0, warn: 1, note: 2}
+	rank := map[level]int{bad: 0, warn: 1, off: 2, note: 3}
 	slices.SortStableFunc(out, func(a, b problem) int { return rank[a.Level] - rank[b.Level] })
 	return out
 }

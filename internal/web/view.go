@@ -166,7 +166,7 @@ func judge(v view) verdict {
 	case urgent > 0:
 		return verdict{bad, count(urgent, "thing needs", "things need") + " you", others(minor)}
 	case minor > 0:
-		return verdict{warn, count(minor, "thing", "things") + " to watch", "The bridge is working on it; nothing is lost."}
+		return verdict{warn, count(minor, "thing", "things") + " to watch", "None of it is urgent."}
 	}
 	var lag uint64
 	for _, c := range v.snapshot.Consumers {

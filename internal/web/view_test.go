@@ -174,7 +174,7 @@ func TestProblems(t *testing.T) {
 			"warn octi: The source does not answer well",
 			"warn : 14 dead letters wait for a decision",
 			"warn : clock is 4 s ahead of the event log's server",
-			"note tickets: Paused by an operator",
+			"off tickets: Paused by an operator",
 			"note : Positions without an owner: old-siem",
 		}
 		if diff := cmp.Diff(want, titles(troubled(noon))); diff != "" {
@@ -216,7 +216,7 @@ func TestProblems(t *testing.T) {
 }
 
 func TestEveryHealthWordHasItsLevelAndWhatIsWrongItsCard(t *testing.T) {
-	for word, want := range map[string]level{bridge.Healthy: good, bridge.Idle: good, bridge.Starting: busy, bridge.Retrying: warn, bridge.Stopped: note,
+	for word, want := range map[string]level{bridge.Healthy: good, bridge.Idle: good, bridge.Starting: busy, bridge.Retrying: warn, bridge.Stopped: off,
 		bridge.Refused: bad, bridge.Unhealthy: bad, bridge.Offline: warn, "invented later": note} {
 		if got := levelOf(word); got != want {
 			t.Errorf("%s is %s, want %s", word, got, want)
