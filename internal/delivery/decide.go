@@ -126,7 +126,7 @@ func (d *decider) own(ctx context.Context, e bridge.Event) (decision, error) {
 				return decision{}, err
 			}
 			if ok && next.Producer == e.Producer && next.Object.ID() == e.Object.ID() && d.gate.Object(gate.Of(next)).Pass {
-				return held(gate.Superseded), nil
+				return outweighed(gate.Superseded), nil
 			}
 		}
 		return deliver(e), nil

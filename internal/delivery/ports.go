@@ -61,7 +61,7 @@ func (a Assertion) Asserted() bool { return !bridge.Event{Op: a.Op}.Retracts() }
 type Latest interface {
 	// Of returns what each producer asserts, or last asserted, about an id.
 	Of(ctx context.Context, typ, id string) ([]Assertion, error)
-	// Settle blocks until the projection includes the producer's events up to seq.
+	// Settle blocks until the projection includes the producer's events up to seq; the empty producer means all of them.
 	Settle(ctx context.Context, producer string, seq uint64) error
 	// Scan yields all current entries in storage order, behind the storage position after (0: from the beginning), each with
 	// its own position, and returns nil at the end. An error of yield ends it and is returned.

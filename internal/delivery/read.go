@@ -4,11 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
 // feed serves the snapshot, if one is due, then the live log, until ctx ends.
 func (r *Runner) feed(ctx context.Context, state State) {
+	if r.cfg.Latest != nil { // decisions must know what was read by the runs before
+		if r.again(ctx, "latest objects", func() error { return r.cfg.Latest.Settle(ctx, "", slices.Max(state.Floors)) }) != nil {
+			return
+		}
+	}
 	if err := r.serveSnapshot(ctx); err != nil {
 		if ctx.Err() == nil {
 			r.fail(err)

@@ -28,11 +28,11 @@ func (d *decider) among(ctx context.Context, e bridge.Event, own decision) (deci
 	best := d.best(all)
 	switch {
 	case d.rank(best.Producer) < d.rank(e.Producer):
-		return held(gate.Prefer), nil // the target holds that one's version, or gets it later in the log
+		return outweighed(gate.Prefer), nil // the target holds that one's version, or gets it later in the log
 	case !retracts:
 		return own, nil
-	case slices.ContainsFunc(all, func(a Assertion) bool { return a.Seq > e.Seq }):
-		return held(gate.Superseded), nil // a later event says what the target is to hold
+	case best.Seq > e.Seq:
+		return outweighed(gate.Superseded), nil // the event that brings it is still to come
 	}
 	other := best.event(bridge.Update)
 	other.Seq, other.Time, other.ID = e.Seq, e.Time, e.ID

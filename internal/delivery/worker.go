@@ -169,6 +169,9 @@ func (r *Runner) sift(batch []*item, decisions []decision) (go_ []*item, events 
 				r.stat.lost++
 				r.stat.lostAt = time.Now()
 			} else if it.aside == nil {
+				if d.fickle {
+					it.lane.last = it.seq
+				}
 				r.stat.hold(d.gate)
 			} else {
 				ends = append(ends, end{it.aside, ending{outcome: heldBack, gate: d.gate}})

@@ -209,7 +209,7 @@ func (l *life) Settle(_ context.Context, producer string, seq uint64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range l.events[:seq] {
-		if e.Producer == producer && l.latest[e.Object.ID()+" "+producer].Seq < e.Seq {
+		if (e.Producer == producer || producer == "") && l.latest[e.Object.ID()+" "+e.Producer].Seq < e.Seq {
 			l.project(e)
 		}
 	}
