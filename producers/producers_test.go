@@ -35,9 +35,9 @@ func TestEveryKindPassesTheSuite(t *testing.T) {
 	}
 }
 
-// stixCase is a bundle of a size that takes several chunks and commits, with two malformed elements and an id that occurs three times.
+// stixCase is a bundle of a size that takes several chunks and two commits, with two malformed elements and an id that occurs three times.
 func stixCase() bridgetest.ProducerCase {
-	const n = 11_000
+	const n = 6_500
 	var b strings.Builder
 	b.WriteString(`{"type":"bundle","id":"bundle--00000000-0000-4000-8000-000000000001","objects":[`)
 	b.WriteString(`{"type":"indicator","name":"no id"},17,`)

@@ -205,13 +205,11 @@ func reset(w http.ResponseWriter) {
 	_ = conn.Close()
 }
 
+// bomb is 100 MiB of zeros in members of one MiB each.
 var bomb = sync.OnceValue(func() []byte {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
-	zeros := make([]byte, 1<<20)
-	for range 100 {
-		_, _ = z.Write(zeros)
-	}
+	_, _ = z.Write(make([]byte, 1<<20))
 	_ = z.Close()
-	return b.Bytes()
+	return bytes.Repeat(b.Bytes(), 100)
 })
