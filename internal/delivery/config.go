@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"time"
 
@@ -29,14 +30,15 @@ type Config struct {
 	StartTime   time.Time // of start: time
 	SeqAt       func(ctx context.Context, t time.Time) (uint64, error)
 	Prefer      []string
-	Partitions  int           // 16
-	Concurrency int           // 1; always 1 for an ordered target
-	Timeout     time.Duration // of one delivery: 60 s
-	Batch       bridge.Limits // the trait's, else 256 events and 4 MiB
-	Window      bridge.Limits // events read and not dealt with: 1024 and 32 MiB
-	SaveEvery   time.Duration // 500 ms
-	Drain       time.Duration // how long a delivery under way may go on after the end of Run's context: 10 s
-	ReplayRate  int           // events a second: 1000
+	Partitions  int                                                         // 16
+	Concurrency int                                                         // 1; always 1 for an ordered target
+	Timeout     time.Duration                                               // of one delivery: 60 s
+	Batch       bridge.Limits                                               // the trait's, else 256 events and 4 MiB
+	Window      bridge.Limits                                               // events read and not dealt with: 1024 and 32 MiB
+	SaveEvery   time.Duration                                               // 500 ms
+	Drain       time.Duration                                               // how long a delivery under way may go on after the end of Run's context: 10 s
+	ReplayRate  int                                                         // events a second: 1000
+	Match       func(spec json.RawMessage) (func(bridge.Event) bool, error) // the filter of a replay; nil: replays cannot be filtered
 	Logger      *slog.Logger
 	Observe     func(Call) // each call of the target; must not block
 }

@@ -39,6 +39,16 @@ type aside struct {
 	letter bool // it is a dead letter already
 }
 
+// overtaken reports whether events of the live reader wait behind the item in its lane.
+func (it *item) overtaken() bool {
+	for n := it.next; n != nil; n = n.next {
+		if n.aside == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // ending says how an item ended.
 type ending struct {
 	outcome outcome

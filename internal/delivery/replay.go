@@ -2,15 +2,264 @@ package delivery
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
 
 	"github.com/stixbridge/stixbridge/bridge"
+	"github.com/stixbridge/stixbridge/internal/gate"
 )
 
-// Order is a replay that was asked for.
+// Order asks for a span of the log to be delivered again. Without Exact it folds: each object that an event of the span touched is
+// delivered once, in its current state, or retracted, with the gates and the TLP of today.
 type Order struct {
-	ID string `json:"id"`
+	ID    string          `json:"id"`
+	From  uint64          `json:"from"` // sequences, both inclusive
+	To    uint64          `json:"to"`
+	Spec  json.RawMessage `json:"spec,omitempty"` // which events of the span, in the form that Config.Match reads; empty: all
+	Exact bool            `json:"exact,omitempty"`
+	Rate  int             `json:"rate,omitempty"` // most events a second; 0: Config.ReplayRate
+	At    uint64          `json:"at,omitempty"`   // everything up to here is done
+	Made  time.Time       `json:"made,omitzero"`
 }
 
-type replaying struct{ progress bridge.ProgressStatus }
+// replaying is an order that is being carried out.
+type replaying struct {
+	r     *Runner
+	order Order
+	match func(bridge.Event) bool
+	front frontier
+	seen  map[[16]byte]bool // objects of the span that were brought in: whether as one that had passed
+	saved time.Time
+	next  time.Time // the pace
+	done  chan struct{}
+	err   error
+}
 
-func (r *Runner) resumeReplays(ctx context.Context) {}
+// seenMost bounds what a replay remembers of a span; beyond it an object may be delivered again.
+const seenMost = 1 << 20
+
+// Replay carries an order out and blocks until it is done. When ctx ends it returns, and the replay goes on. An order survives
+// a restart when Config.Orders is set; the live position does not move.
+func (r *Runner) Replay(ctx context.Context, o Order) error {
+	if r.cfg.Traits.State && o.Exact {
+		return fmt.Errorf("consumer %s mirrors state: an exact replay would put old versions over new ones; leave exact out", r.cfg.Name)
+	}
+	if r.cfg.Latest == nil {
+		return fmt.Errorf("consumer %s: a replay needs the latest objects", r.cfg.Name)
+	}
+	if o.From == 0 || o.To < o.From {
+		return fmt.Errorf("consumer %s: a replay from %d to %d is no span", r.cfg.Name, o.From, o.To)
+	}
+	if o.Made.IsZero() {
+		o.Made = time.Now().UTC()
+	}
+	p, err := r.replaying(o)
+	if err != nil {
+		return err
+	}
+	if r.cfg.Orders != nil {
+		if err := r.cfg.Orders.Save(ctx, o); err != nil {
+			return r.wrap("storing the replay", err)
+		}
+	}
+	r.mu.Lock()
+	switch {
+	case r.closing || r.over != nil:
+		r.mu.Unlock()
+		return errEnding
+	case r.replays[o.ID] != nil:
+		r.mu.Unlock()
+		return fmt.Errorf("consumer %s: a replay %s is under way", r.cfg.Name, o.ID)
+	}
+	r.replays[o.ID] = p
+	if r.live {
+		r.begin(p)
+	}
+	r.mu.Unlock()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-r.ended:
+		return errEnding
+	case <-p.done:
+		return p.err
+	}
+}
+
+func (r *Runner) replaying(o Order) (*replaying, error) {
+	p := &replaying{r: r, order: o, match: func(bridge.Event) bool { return true }, seen: map[[16]byte]bool{}, done: make(chan struct{})}
+	if len(o.Spec) > 0 {
+		if r.cfg.Match == nil {
+			return nil, fmt.Errorf("consumer %s: a replay cannot be filtered here", r.cfg.Name)
+		}
+		match, err := r.cfg.Match(o.Spec)
+		if err != nil {
+			return nil, r.wrap("reading the filter of the replay", err)
+		}
+		p.match = match
+	}
+	p.front.pass(max(o.At, o.From-1))
+	return p, nil
+}
+
+// resumeReplays begins what a run before did not finish, and what was asked for since.
+func (r *Runner) resumeReplays(ctx context.Context) {
+	var all []Order
+	if r.cfg.Orders != nil {
+		if r.again(ctx, "replay", func() (err error) { all, err = r.cfg.Orders.List(ctx); return err }) != nil {
+			return
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, o := range all {
+		if r.replays[o.ID] != nil {
+			continue
+		}
+		p, err := r.replaying(o)
+		if err != nil {
+			r.trouble["replay "+o.ID] = err.Error()
+			continue
+		}
+		r.replays[o.ID] = p
+	}
+	r.live = true
+	for _, p := range r.replays {
+		r.begin(p)
+	}
+}
+
+// begin starts the reader of a replay; r.mu is held.
+func (r *Runner) begin(p *replaying) {
+	if r.closing {
+		return
+	}
+	r.others.Go(func() {
+		err := p.run(r.ctx)
+		r.mu.Lock()
+		delete(r.replays, p.order.ID)
+		r.mu.Unlock()
+		p.err = err
+		close(p.done)
+	})
+}
+
+// run carries the order out; it returns early only when ctx ends, or the order cannot be carried out.
+func (p *replaying) run(ctx context.Context) error {
+	r := p.r
+	err := r.again(ctx, "replay", func() error {
+		_, seen := p.front.at()
+		f := Filter{}
+		f.Producers, f.Types = r.gate.Names()
+		if seen >= p.order.To {
+			return nil
+		}
+		return r.cfg.Log.Read(ctx, seen+1, p.order.To, f, func(i Item) error { return p.take(ctx, i) })
+	})
+	if err != nil {
+		return err
+	}
+	p.front.pass(p.order.To)
+	if err := p.wait(ctx); err != nil {
+		return err
+	}
+	if r.cfg.Orders == nil {
+		return nil
+	}
+	return r.again(ctx, "replay", func() error { return r.cfg.Orders.Remove(ctx, p.order.ID) })
+}
+
+// wait blocks until everything that was brought in is done.
+func (p *replaying) wait(ctx context.Context) error {
+	defer context.AfterFunc(ctx, p.r.wake)()
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
+	for ctx.Err() == nil {
+		if done, _ := p.front.at(); done >= p.order.To {
+			return nil
+		}
+		p.r.space.Wait()
+	}
+	return context.Cause(ctx)
+}
+
+// take looks at one event of the span and brings its object into the lanes.
+func (p *replaying) take(ctx context.Context, i Item) error {
+	if i.Mark > 0 {
+		p.front.pass(min(i.Mark, p.order.To))
+		return nil
+	}
+	e := i.Event
+	a := p.aside(e)
+	if a == nil {
+		p.front.pass(e.Seq)
+	} else {
+		if err := p.keepPace(ctx); err != nil {
+			return err
+		}
+		at := p.front.begin(e.Seq)
+		a.done = func(ending) { p.front.end(at) }
+		if err := p.r.inject(ctx, e.Object.ID(), bridge.Event{Seq: e.Seq, Time: e.Time}, a); err != nil {
+			return err
+		}
+	}
+	return p.save(ctx)
+}
+
+// aside says what is to be decided about an event of the span, or nil.
+func (p *replaying) aside(e bridge.Event) *aside {
+	d := &p.r.decide
+	v := d.gate.Object(gate.Of(e))
+	if (!v.Pass && gate.Never(v.Gate)) || !p.match(e) {
+		return nil
+	}
+	if p.order.Exact {
+		seq := e.Seq
+		return &aside{decide: func(ctx context.Context) (decision, error) { return d.exact(ctx, seq) }}
+	}
+	sum := sha256.Sum256([]byte(e.Object.ID()))
+	key := [16]byte(sum[:])
+	before, again := p.seen[key]
+	if again && (before || !v.Pass) {
+		return nil
+	}
+	if len(p.seen) >= seenMost {
+		clear(p.seen)
+	}
+	p.seen[key] = v.Pass
+	f := fold{typ: e.Object.Type(), id: e.Object.ID(), seq: e.Seq, passed: v.Pass, again: again}
+	return &aside{decide: func(ctx context.Context) (decision, error) { return d.fold(ctx, f) }}
+}
+
+// keepPace sleeps so that no more than the rate is brought in.
+func (p *replaying) keepPace(ctx context.Context) error {
+	now := time.Now()
+	p.next = later(p.next, now).Add(time.Second / time.Duration(or(p.order.Rate, p.r.cfg.ReplayRate)))
+	if ahead := p.next.Sub(now); ahead > 10*time.Millisecond {
+		return pause(ctx, ahead)
+	}
+	return nil
+}
+
+// save stores from time to time how far the replay is.
+func (p *replaying) save(ctx context.Context) error {
+	if p.r.cfg.Orders == nil || time.Since(p.saved) < time.Second {
+		return nil
+	}
+	p.saved = time.Now()
+	o := p.order
+	o.At, _ = p.front.at()
+	if err := p.r.cfg.Orders.Save(ctx, o); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// progress is how far the replay is, in sequences of its span.
+func (p *replaying) progress() bridge.ProgressStatus {
+	done, _ := p.front.at()
+	return bridge.ProgressStatus{Done: int64(done - min(p.order.From-1, done)), Total: int64(p.order.To - p.order.From + 1), Unit: "events"}
+}

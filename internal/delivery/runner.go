@@ -46,6 +46,10 @@ type Runner struct {
 	replays map[string]*replaying
 	stat    counters
 	stop    context.CancelCauseFunc
+	ctx     context.Context // of the run
+	live    bool            // the snapshot, if any, is served
+	others  sync.WaitGroup  // goroutines that bring events in
+	ended   chan struct{}   // closed when the run has ended
 }
 
 // New makes a runner; it touches nothing.
@@ -57,7 +61,7 @@ func New(cfg Config) (*Runner, error) {
 	case cfg.Latest == nil && (cfg.Traits.State || cfg.Start == StartLatest):
 		return nil, fmt.Errorf("consumer %s: a state sink and start: latest need the latest objects", cfg.Name)
 	}
-	r := &Runner{cfg: cfg, gate: cfg.Gate, kick: make(chan struct{}, 1), sources: map[string]uint64{}, trouble: map[string]string{}, replays: map[string]*replaying{}}
+	r := &Runner{cfg: cfg, gate: cfg.Gate, kick: make(chan struct{}, 1), sources: map[string]uint64{}, trouble: map[string]string{}, replays: map[string]*replaying{}, ended: make(chan struct{})}
 	r.work.L, r.space.L, r.moved.L = &r.mu, &r.mu, &r.mu
 	r.s = newSched(cfg.Partitions, cfg.Traits.Ordered, bounds{cfg.Window.Events, cfg.Window.Bytes}, bounds{cfg.Batch.Events, cfg.Batch.Bytes})
 	r.decide.init(r)
@@ -76,7 +80,7 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 	calls, cut := context.WithCancel(context.WithoutCancel(ctx)) // deliveries outlive ctx by Drain
 	defer cut()
 	r.mu.Lock()
-	r.stop, r.running = stop, true
+	r.stop, r.ctx, r.running = stop, ctx, true
 	r.phase = state.Phase
 	for p, f := range state.Floors {
 		r.s.lanes.durable[p] = f
@@ -85,12 +89,13 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 	r.mu.Unlock()
 	defer r.timer.Stop()
 
-	var workers, others sync.WaitGroup
+	defer close(r.ended)
+	var workers sync.WaitGroup
 	for range r.cfg.Concurrency {
 		workers.Go(func() { r.worker(calls) })
 	}
-	others.Go(func() { r.startSink(ctx) })
-	others.Go(func() { r.feed(ctx, state) })
+	r.others.Go(func() { r.startSink(ctx) })
+	r.others.Go(func() { r.feed(ctx, state) })
 	saver := make(chan struct{})
 	saving, endSaving := context.WithCancel(context.WithoutCancel(ctx))
 	defer endSaving()
@@ -104,7 +109,7 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 	deadline := time.AfterFunc(r.cfg.Drain, cut)
 	defer deadline.Stop()
 	workers.Wait()
-	others.Wait()
+	r.others.Wait()
 	endSaving()
 	<-saver
 	err = r.lastSave(ctx)

@@ -72,10 +72,11 @@ func (r *Runner) save(ctx context.Context, all bool) error {
 	return nil
 }
 
+// lastSave stores what the run has done at its end; it tries for five seconds.
 func (r *Runner) lastSave(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	return r.save(ctx, true)
+	return r.wrap("storing the position at the end", r.again(ctx, "position", func() error { return r.save(ctx, true) }))
 }
 
 // kickSaver asks for a save at once; it needs no lock.

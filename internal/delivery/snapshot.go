@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 
 	"github.com/stixbridge/stixbridge/bridge"
 )
@@ -22,7 +21,8 @@ func (r *Runner) serveSnapshot(ctx context.Context) error {
 	if !phase.Snapshot {
 		return nil
 	}
-	scan := &scan{r: r, phase: phase, done: phase.At}
+	scan := &scan{r: r, phase: phase}
+	scan.front.pass(phase.At)
 	err := r.again(ctx, "snapshot", func() error { return scan.run(ctx) })
 	if err != nil {
 		return err
@@ -61,39 +61,20 @@ func (r *Runner) savePhase(ctx context.Context, p Phase) error {
 type scan struct {
 	r     *Runner
 	phase Phase
-
-	mu   sync.Mutex
-	open []*entry // in storage order; the first is not done
-	done uint64   // storage position up to which everything is delivered
-	seen uint64
-}
-
-type entry struct {
-	at   uint64
-	done bool
+	front frontier // in storage positions
 }
 
 // run delivers what is left; called again after an error it goes on.
 func (s *scan) run(ctx context.Context) error {
-	s.mu.Lock()
-	after := max(s.done, s.seen)
-	s.mu.Unlock()
-	saved := s.phase.At
+	_, after := s.front.at()
 	err := s.r.cfg.Latest.Scan(ctx, after, func(a Assertion, at uint64) error {
 		if err := s.offer(ctx, a, at); err != nil {
 			return err
 		}
-		s.mu.Lock()
-		s.seen = at
-		if len(s.open) == 0 {
-			s.done = at
-		}
-		phase := s.phase
-		phase.At = s.done
-		s.mu.Unlock()
-		if phase.At >= saved+scanStep {
-			saved = phase.At
-			return s.r.savePhase(ctx, phase)
+		s.front.pass(at)
+		if done, _ := s.front.at(); done >= s.phase.At+scanStep {
+			s.phase.At = done
+			return s.r.savePhase(ctx, s.phase)
 		}
 		return nil
 	})
@@ -126,21 +107,10 @@ func (s *scan) offer(ctx context.Context, a Assertion, at uint64) error {
 			return nil
 		}
 	}
-	en := &entry{at: at}
-	s.mu.Lock()
-	s.open = append(s.open, en)
-	s.mu.Unlock()
+	p := s.front.begin(at)
 	return s.r.inject(ctx, a.Object.ID(), bridge.Event{Seq: a.Seq, Object: a.Object}, &aside{
 		decide: func(context.Context) (decision, error) { return deliver(a.event(bridge.Create)), nil },
-		done: func(e ending) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			en.done = true
-			for len(s.open) > 0 && s.open[0].done {
-				s.done = s.open[0].at
-				s.open = s.open[1:]
-			}
-		},
+		done:   func(ending) { s.front.end(p) },
 	})
 }
 

@@ -32,7 +32,7 @@ func (r *Runner) Status(last uint64) bridge.ConsumerStatus {
 		s.Phase = "snapshot"
 	}
 	for _, id := range slices.Sorted(maps.Keys(r.replays)) {
-		p := r.replays[id].progress
+		p := r.replays[id].progress()
 		s.Replay = &p
 		break
 	}

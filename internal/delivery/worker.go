@@ -158,23 +158,24 @@ func (r *Runner) sift(batch []*item, decisions []decision) (go_ []*item, events 
 		switch {
 		case d.state > r.s.floors.read && d.state > 0:
 			r.s.park(it, d.state)
-		case d.state > 0 && it.next != nil:
+		case d.state > 0 && it.overtaken():
 			r.s.rotate(it)
 		case d.state > r.s.lanes.durable[it.part]:
 			it.lane.last = max(it.lane.last, d.state)
 			r.s.back(it)
 			r.kickSaver()
 		case !d.deliver:
-			if d.gate == gateLost {
+			switch {
+			case it.aside != nil:
+				ends = append(ends, end{it.aside, ending{outcome: heldBack, gate: d.gate}})
+			case d.gate == gateLost:
 				r.stat.lost++
 				r.stat.lostAt = time.Now()
-			} else if it.aside == nil {
+			default:
 				if d.fickle {
 					it.lane.last = it.seq
 				}
 				r.stat.hold(d.gate)
-			} else {
-				ends = append(ends, end{it.aside, ending{outcome: heldBack, gate: d.gate}})
 			}
 			r.s.settle(it)
 		default:
