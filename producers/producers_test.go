@@ -53,9 +53,12 @@ func stixCase() bridgetest.ProducerCase {
 		Source: func(testing.TB) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, b.String()) })
 		},
-		Section:     func(url string) string { return fmt.Sprintf(`{"url":%q,"snapshot":true}`, url+"/bundle.json") },
+		Section: func(url string) string {
+			return fmt.Sprintf(`{"url":%q,"snapshot":true,"headers":{"Authorization":"Bearer t0ken"}}`, url+"/bundle.json?key=s3cret")
+		},
 		Objects:     n + 2,
 		Conditional: true,
 		Closed:      true,
+		Secrets:     []string{"s3cret", "t0ken"},
 	}
 }

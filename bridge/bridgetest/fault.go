@@ -134,7 +134,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Retry-After", fmt.Sprint(int(f.After.Seconds())))
 		}
 		w.WriteHeader(f.Status)
-		fmt.Fprintf(w, `{"error":"%s"}`, f.Name)
+		fmt.Fprintf(w, `{"error":"%s","you sent":"%s %s"}`, f.Name, r.URL.RawQuery, r.Header.Get("Authorization")) // some peers do
 	case f.Reset:
 		reset(w)
 	case f.Hang:

@@ -27,6 +27,10 @@ type ProducerCase struct {
 	Closed      bool // every reference resolves within what is read
 	// Settled is asked, for a live source, whether all that Source gives has arrived; nil: Objects objects are there.
 	Settled func(*Recorder) bool
+	// Golden is a file that holds what a first read makes: one line for each event and each dead letter. It is written instead of compared when
+	// the environment has BRIDGETEST_UPDATE=1. Empty: none.
+	Golden  string
+	Secrets []string // texts out of Section that no error may show
 	// Skip leaves out checks, by name, with the reason why they do not apply.
 	Skip map[string]string
 }
@@ -145,6 +149,9 @@ func (c ProducerCase) arrives(t *testing.T) {
 			}
 		}
 	}
+	if c.Golden != "" {
+		c.golden(t, r, b.srv.URL)
+	}
 	for _, x := range r.Rejected() {
 		if x.Position == "" || x.Reason == "" {
 			t.Errorf("rejected without position or reason: %+v", x)
@@ -198,6 +205,7 @@ func (c ProducerCase) notModified(t *testing.T) {
 	b, r := c.bench(t), NewRecorder()
 	b.mustRun(t, r)
 	cursor, events := string(r.LastCursor()), len(r.Events())
+	quiet(t, errors.New(cursor), c.Secrets) // status shows it
 	b.mustRun(t, r)
 	if b.srv.NotModified() == 0 {
 		t.Error("it did not ask with the validators of the last answer")
@@ -247,6 +255,7 @@ func (c ProducerCase) faults(t *testing.T) {
 				if !f.right(err) {
 					t.Errorf("got %v", err)
 				}
+				quiet(t, err, c.Secrets)
 				if string(r.LastCursor()) != cursor {
 					t.Errorf("the cursor moved from %s to %s", cursor, r.LastCursor())
 				}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -277,6 +278,22 @@ func (f tagger) Enrich(_ context.Context, e bridge.Event) ([]stix.Object, error)
 	}
 	o, err := e.Object.Set("tag", string(raw)+"+")
 	return []stix.Object{o}, err
+}
+
+func TestAGoldenFileIsWrittenAndThenHolds(t *testing.T) {
+	r := NewRecorder()
+	_ = r.Put(t.Context(), bridge.Change{Object: Must(`{"type":"malware","id":"malware--1","name":"<a>"}`)})
+	_ = r.Reject(t.Context(), bridge.Rejected{Position: "http://127.0.0.1:1/x#2", Reason: "no id"})
+	c := ProducerCase{Golden: filepath.Join(t.TempDir(), "want.jsonl")}
+	t.Setenv("BRIDGETEST_UPDATE", "1")
+	c.golden(t, r, "http://127.0.0.1:1")
+	t.Setenv("BRIDGETEST_UPDATE", "")
+	c.golden(t, r, "http://127.0.0.1:1")
+	got, _ := os.ReadFile(c.Golden)
+	want := `{"op":"create","object":{"type":"malware","id":"malware--1","name":"<a>"}}` + "\n" + `{"rejected":"source/x#2","reason":"no id"}` + "\n"
+	if string(got) != want {
+		t.Errorf("got %s", got)
+	}
 }
 
 func TestARecorderDecidesAsTheLogDoes(t *testing.T) {

@@ -526,6 +526,29 @@ func TestErrorsSayWhatHappenedAndHideWhatIsSecret(t *testing.T) {
 	}
 }
 
+func TestAPeerThatRepeatsOurSecretsIsNotQuoted(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/moved" {
+			http.Redirect(w, r, "/?from="+r.URL.Query().Get("key"), http.StatusFound)
+			return
+		}
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprint(w, "denied to ", r.Header.Get("Authorization"), " ", r.Header.Get("X-Api-Key"), " at ", r.URL.RequestURI())
+	})
+	c := client(t, Options{AllowPrivate: true})
+	for _, path := range []string{"/?key=s3cret%21", "/moved?key=s3cret%21"} {
+		_, err := Fetch(t.Context(), c, s.URL+path, Validators{}, http.Header{"Authorization": {"Bearer t0ken"}, "X-Api-Key": {"k3y-of-ours"}})
+		if err == nil || !strings.Contains(err.Error(), "denied to") {
+			t.Fatalf("got %v", err)
+		}
+		for _, secret := range []string{"s3cret", "t0ken", "k3y-of-ours"} {
+			if strings.Contains(err.Error(), secret) {
+				t.Errorf("%s shows: %v", secret, err)
+			}
+		}
+	}
+}
+
 func TestVerdicts(t *testing.T) {
 	for status, want := range map[int]Verdict{
 		400: Invalid, 413: Invalid, 422: Invalid, 401: Denied, 403: Denied, 404: Retry, 405: Retry, 408: Retry, 409: Retry, 410: Retry,

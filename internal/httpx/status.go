@@ -46,7 +46,7 @@ func Check(resp *http.Response) error {
 	}
 	head, _ := io.ReadAll(io.LimitReader(resp.Body, 512))
 	Drain(resp.Body)
-	return &StatusError{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, time.Now()), Body: snippet(head)}
+	return &StatusError{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, time.Now()), Body: scrub(snippet(head), resp.Request)}
 }
 
 // snippet makes one printable line of text, and nothing of what is no text.
@@ -66,6 +66,50 @@ func snippet(b []byte) string {
 	s = strings.Join(strings.Fields(s), " ")
 	if len(s) > 240 {
 		s = strings.ToValidUTF8(s[:240], "") + "…"
+	}
+	return s
+}
+
+// plain headers hold no secret.
+var plain = map[string]bool{
+	"Content-Type": true, "Content-Length": true, "Idempotency-Key": true, "Origin": true, "Referer": true, "Stixbridge-Seq": true,
+}
+
+// scrub takes out of an answer what the request held in secret: some peers repeat it in their errors.
+func scrub(s string, req *http.Request) string {
+	hide := func(v string) {
+		if len(v) >= 4 { // shorter ones are no secret, and would maim the text
+			s = strings.ReplaceAll(s, v, "…")
+		}
+	}
+	for req != nil && s != "" {
+		for k, vs := range req.Header {
+			if kept[k] || plain[k] {
+				continue
+			}
+			for _, v := range vs {
+				hide(v)
+				if _, token, ok := strings.Cut(v, " "); ok { // behind Bearer, Basic, …
+					hide(token)
+				}
+			}
+		}
+		if u := req.URL; u != nil {
+			for _, vs := range u.Query() {
+				for _, v := range vs {
+					hide(v)
+				}
+			}
+			password, _ := u.User.Password()
+			hide(password)
+			if u.RawQuery != "" {
+				hide(u.RawQuery)
+			}
+		}
+		if req.Response == nil {
+			break
+		}
+		req = req.Response.Request // that which led to a redirect
 	}
 	return s
 }

@@ -65,7 +65,7 @@ func (p *producer) open(ctx context.Context, run *bridge.Run, cur cursor) (*docu
 		return p.download(ctx, run, cur)
 	}
 	if p.where == "-" {
-		return p.spool(ctx, run, os.Stdin, httpx.Validators{})
+		return p.spool(ctx, run, os.Stdin, -1, httpx.Validators{})
 	}
 	f, err := os.Open(p.where)
 	if err != nil {
@@ -81,7 +81,7 @@ func (p *producer) open(ctx context.Context, run *bridge.Run, cur cursor) (*docu
 		return nil, fmt.Errorf("%s is a directory: name a file in it", p.where)
 	case !st.Mode().IsRegular(): // a pipe can be read once only
 		defer f.Close()
-		return p.spool(ctx, run, f, httpx.Validators{})
+		return p.spool(ctx, run, f, -1, httpx.Validators{})
 	}
 	d := &document{name: p.name, file: f, size: st.Size(), modified: st.ModTime()}
 	if cur.Done && cur.Size == d.size { // probably the same: the digest is cheaper than a look
@@ -130,7 +130,7 @@ func (p *producer) download(ctx context.Context, run *bridge.Run, cur cursor) (*
 	if left != nil {
 		left.close()
 	}
-	return p.spool(ctx, run, r.Body, r.Validators)
+	return p.spool(ctx, run, r.Body, r.Length, r.Validators)
 }
 
 // leftover is the copy of the version that the cursor is in, if there is one and it is whole.
@@ -151,8 +151,8 @@ func (p *producer) leftover(ctx context.Context, run *bridge.Run, cur cursor) *d
 	return d
 }
 
-// spool copies r to disk. Only a whole copy gets the final name.
-func (p *producer) spool(ctx context.Context, run *bridge.Run, r io.Reader, v httpx.Validators) (_ *document, err error) {
+// spool copies r to disk; total is its length, negative when unknown. Only a whole copy gets the final name.
+func (p *producer) spool(ctx context.Context, run *bridge.Run, r io.Reader, total int64, v httpx.Validators) (_ *document, err error) {
 	d := &document{name: p.name, validators: v}
 	dir := run.Dir
 	if dir == "" {
@@ -176,7 +176,7 @@ func (p *producer) spool(ctx context.Context, run *bridge.Run, r io.Reader, v ht
 		}
 	}()
 	sum := sha256.New()
-	d.size, err = io.Copy(io.MultiWriter(d.file, sum), &mortal{ctx, r})
+	d.size, err = io.Copy(io.MultiWriter(d.file, sum, &gauge{run: run, total: max(total, 0)}), &mortal{ctx, r})
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		err = fmt.Errorf("the download broke off after %d bytes: %w", d.size, err)
 	}
@@ -191,6 +191,21 @@ func (p *producer) spool(ctx context.Context, run *bridge.Run, r io.Reader, v ht
 	}
 	d.digest = hex.EncodeToString(sum.Sum(nil))
 	return d, nil
+}
+
+// gauge shows how far a copy is, once for each MiB.
+type gauge struct {
+	run         *bridge.Run
+	done, total int64
+}
+
+func (g *gauge) Write(b []byte) (int, error) {
+	before := g.done >> 20
+	g.done += int64(len(b))
+	if g.done>>20 != before {
+		g.run.Progress(g.done, g.total, "bytes")
+	}
+	return len(b), nil
 }
 
 // mortal is a reader that ends with its context.

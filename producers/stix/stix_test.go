@@ -477,6 +477,26 @@ func TestFilesThatCannotBeReadAreNamed(t *testing.T) {
 	}
 }
 
+func TestAPipeIsReadOnce(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	path := fmt.Sprintf("/dev/fd/%d", r.Fd())
+	if _, err := os.Stat(path); err != nil {
+		t.Skip("no /dev/fd here")
+	}
+	go func() {
+		fmt.Fprint(w, bundle(several(2000)...))
+		_ = w.Close()
+	}()
+	rec := bridgetest.NewRecorder()
+	if err := produce(t.Context(), t, rec, fmt.Sprintf(`{"path":%q}`, path), ""); err != nil || len(rec.Objects()) != 2000 {
+		t.Errorf("%d objects, %v", len(rec.Objects()), err)
+	}
+}
+
 func TestConfigurationsThatCannotWork(t *testing.T) {
 	for section, want := range map[string]string{
 		`{}`:                                              "name what to read",
