@@ -51,3 +51,23 @@ func TestSplitNamesWhatItDrops(t *testing.T) {
 		t.Error("a truncated bundle passed")
 	}
 }
+
+func TestPatternPrintsWhatAPatternIsWorth(t *testing.T) {
+	out, errs := filter(t, Pattern, `"[url:value = 'http://a/?x=1&y=<2>' OR autonomous-system:number = 5]"`+"\n"+`[ipv6-addr:value ISSUBSET '2001:db8::/32']`+"\n\n"+`[url:value LIKE 'x%']`+"\r\n")
+	want := `{"syntax_ok":true,"extract":[{"type":"url","match":"eq","properties":{"value":"http://a/?x=1&y=<2>"}},{"type":"autonomous-system","match":"eq","properties":{"number":5}}]}
+{"syntax_ok":true,"extract":[{"type":"ipv6-addr","match":"cidr","properties":{"value":"2001:db8::/32"}}]}
+{"syntax_ok":false,"refuse":"syntax"}
+{"syntax_ok":true,"refuse":"operator"}
+`
+	if out != want || errs != "line 3: 1:1: [ or ( must stand here, not the pattern's end\n" {
+		t.Errorf("got %s %s", out, errs)
+	}
+}
+
+func TestFmtKeepsTheNotation(t *testing.T) {
+	out, errs := filter(t, Fmt, "[a:b=='<']\n\"[ a:b = 'x\\ny' ]\"\n{ \"type\":\"indicator\",\"id\":\"indicator--1\",\"pattern\":\"[a:b=1]\",\"pattern_type\":\"stix\" }\n{\"type\":\"tool\", \"id\":\"tool--1\"}\nbad\n")
+	want := "[a:b = '<']\n\"[a:b = 'x\\ny']\"\n{\"type\":\"indicator\",\"id\":\"indicator--1\",\"pattern\":\"[a:b = 1]\",\"pattern_type\":\"stix\"}\n{\"type\":\"tool\",\"id\":\"tool--1\"}\nbad\n"
+	if out != want || !strings.HasPrefix(errs, "line 5: ") {
+		t.Errorf("got %s %s", out, errs)
+	}
+}
