@@ -253,12 +253,13 @@ func (s *sched) back(it *item) (ready bool) {
 	return s.queue(it.lane)
 }
 
-// rotate moves an aside behind all that waits in its lane; park keeps it until the reader has passed seq.
+// rotate moves an aside behind all that waits in its lane, of which there must be something; park keeps it until the reader
+// has passed seq.
 func (s *sched) rotate(it *item) (ready bool) {
 	ln := it.lane
 	s.inflight--
-	s.lanes.add(ln.id, it) // first, so that the lane is never empty and forgotten
-	s.lanes.pop(ln)
+	ln.busy = false
+	ln.head, ln.tail.next, ln.tail, it.next = it.next, it, it, nil
 	return s.queue(ln)
 }
 
