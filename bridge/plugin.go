@@ -155,3 +155,8 @@ func closeIf(v any) error {
 	}
 	return nil
 }
+
+// Lender is what a plugin adds when it needs what the runtime lends before it is started, for check --online.
+type Lender interface {
+	Lend(env Env)
+}

@@ -30,7 +30,7 @@ type Change struct {
 	Alias       string        // the source's own, lasting name of the object (OpenCTI's internal id), to notice renames
 	OtherIDs    []string      // ids that the source says belonged to this object before
 	Sources     []stix.Object // of a merge: what became part of the object
-	AtLeast     stix.TLP      // lowest level of the event, whatever the object's own markings say
+	AtLeast     *stix.TLP     // lowest level of the event, whatever the object's own markings say; nil: they decide
 	Context     Context       // reverse_patch, origin, backfill, bundle, position, reason; the runtime fills the rest
 }
 

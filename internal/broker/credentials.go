@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"golang.org/x/crypto/bcrypt"
 )
 
 // ContextName is the NATS context that the embedded server's directory offers: XDG_CONFIG_HOME=<dir> nats --context stixbridge …
@@ -55,12 +56,13 @@ func producerUser(name string) string { return "producer." + name }
 // users of the embedded server. A producer may publish what carries its name and nothing else, so that no plugin can forge another source.
 func (b *Broker) users() []*server.User {
 	u := []*server.User{
-		{Username: b.cred.Bridge.User, Password: b.cred.Bridge.Password},
-		{Username: b.cred.Operator.User, Password: b.cred.Operator.Password},
+		{Username: b.cred.Bridge.User, Password: hashed(b.cred.Bridge.Password)},
+		{Username: b.cred.Operator.User, Password: hashed(b.cred.Operator.Password)},
 	}
+	producers := hashed(b.cred.producer)
 	for _, name := range b.opt.Producers {
 		u = append(u, &server.User{
-			Username: producerUser(name), Password: b.cred.producer,
+			Username: producerUser(name), Password: producers,
 			Permissions: &server.Permissions{Publish: &server.SubjectPermission{Allow: []string{
 				"stix.v1." + name + ".>",
 				"latest.v1.*.*." + name,
@@ -69,6 +71,15 @@ func (b *Broker) users() []*server.User {
 		})
 	}
 	return u
+}
+
+// hashed is the form in which the server keeps a password. The least cost will do: ours are 128 random bits.
+func hashed(password string) string {
+	h, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		return password // only one over 72 bytes fails; ours are 26
+	}
+	return string(h)
 }
 
 // natsContext is the file format of the nats command line's contexts.

@@ -129,6 +129,8 @@ func (l *serverLog) keep(f string, v ...any) string {
 func (l *serverLog) Noticef(f string, v ...any) {}
 func (l *serverLog) Debugf(f string, v ...any)  {}
 func (l *serverLog) Tracef(f string, v ...any)  {}
-func (l *serverLog) Warnf(f string, v ...any)   { l.log.Warn("nats server", "text", fmt.Sprintf(f, v...)) }
-func (l *serverLog) Errorf(f string, v ...any)  { l.log.Error("nats server", "text", l.keep(f, v...)) }
-func (l *serverLog) Fatalf(f string, v ...any)  { l.log.Error("nats server", "text", l.keep(f, v...)) }
+func (l *serverLog) Warnf(f string, v ...any) {
+	l.log.Warn("nats server", "text", fmt.Sprintf(f, v...))
+}
+func (l *serverLog) Errorf(f string, v ...any) { l.log.Error("nats server", "text", l.keep(f, v...)) }
+func (l *serverLog) Fatalf(f string, v ...any) { l.log.Error("nats server", "text", l.keep(f, v...)) }

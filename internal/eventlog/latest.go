@@ -336,3 +336,11 @@ func (l *Latest) Drop(ctx context.Context, typ, id, producer string) error {
 	}
 	return nil
 }
+
+// Forget removes a producer's checkpoint.
+func (l *Latest) Forget(ctx context.Context, producer string) error {
+	if err := l.stream.Purge(ctx, jetstream.WithPurgeSubject(checkpointSubject(producer))); err != nil {
+		return fmt.Errorf("%s: forget %s: %w", StreamLatest, producer, err)
+	}
+	return nil
+}

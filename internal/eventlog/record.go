@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -158,6 +160,21 @@ func (l *Log) LastOf(ctx context.Context, producer string) (Record, bool, error)
 	}
 	r, err := recordOf(m)
 	return r, err == nil, err
+}
+
+// Producers lists the producers that have events in the log.
+func (l *Log) Producers(ctx context.Context) ([]string, error) {
+	i, err := l.stream.Info(ctx, jetstream.WithSubjectFilter(Prefix+">"))
+	if err != nil {
+		return nil, fmt.Errorf("event log: %w", err)
+	}
+	seen := map[string]bool{}
+	for subject := range i.State.Subjects {
+		if s, err := ParseSubject(subject); err == nil {
+			seen[s.Producer] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(seen)), nil
 }
 
 // Whole fetches the object of a record whose payload lives in the object store.

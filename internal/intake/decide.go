@@ -242,8 +242,8 @@ func (in *Intake) change(g *group, c bridge.Change, states map[string]*pending) 
 	if level == stix.Unmarked {
 		level = in.opt.DefaultTLP
 	}
-	if c.AtLeast.Rank() > level.Rank() || level == stix.Unmarked {
-		level = c.AtLeast
+	if c.AtLeast != nil && (level == stix.Unmarked || c.AtLeast.Rank() > level.Rank()) {
+		level = *c.AtLeast
 	}
 	sum := o.Digest()
 	digest := hex.EncodeToString(sum[:16])

@@ -1,0 +1,196 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/stixbridge/stixbridge/bridge"
+	"github.com/stixbridge/stixbridge/internal/config"
+	"github.com/stixbridge/stixbridge/internal/delivery"
+	"github.com/stixbridge/stixbridge/internal/eventlog"
+	"github.com/stixbridge/stixbridge/internal/gate"
+	"github.com/stixbridge/stixbridge/internal/intake"
+	"github.com/stixbridge/stixbridge/internal/where"
+	"github.com/stixbridge/stixbridge/stix"
+)
+
+// consumer runs one configured sink or enricher.
+type consumer struct {
+	e    *Engine
+	cfg  config.Consumer
+	log  *slog.Logger
+	gate *gate.Gate
+	run1 *delivery.Runner
+
+	skipped skipped
+
+	mu      sync.Mutex
+	in      *intake.Intake // of an enricher
+	standby error
+	leading bool
+}
+
+func (e *Engine) newConsumer(ctx context.Context, c config.Consumer) (*consumer, error) {
+	k := &consumer{e: e, cfg: c, log: e.log.With("consumer", c.Name)}
+	marks, err := e.markings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	opt := gate.Options{Markings: marks}
+	if c.Where != "" {
+		p, err := where.Compile(c.Where)
+		if err != nil {
+			return nil, fmt.Errorf("consumer %s: where: %w", c.Name, err)
+		}
+		opt.Where = k.condition(p)
+	}
+	if k.gate, err = gate.Compile(c.ConsumerConfig, c.Traits, opt); err != nil {
+		return nil, fmt.Errorf("consumer %s: %w", c.Name, err)
+	}
+	k.run1, err = delivery.New(k.config())
+	if err != nil {
+		return nil, err
+	}
+	if err := e.adopt(ctx, c.Name, c.Kind, "consumer"); err != nil {
+		return nil, err
+	}
+	if err := k.run1.Prepare(ctx); err != nil {
+		return nil, fmt.Errorf("consumer %s: position: %w", c.Name, err)
+	}
+	return k, nil
+}
+
+func (k *consumer) config() delivery.Config {
+	c, e := k.cfg, k.e
+	sink, role := c.Sink, "sink"
+	if c.Enricher != nil {
+		sink, role = enrich(c.Name, c.Enricher, k.publish), "enricher"
+	}
+	start, at := c.Start, time.Time{}
+	if !c.StartAt.IsZero() {
+		start, at = delivery.StartTime, c.StartAt
+	}
+	return delivery.Config{
+		Name: c.Name, Kind: c.Kind, Role: role, Sink: sink, Traits: c.Traits, Gate: k.gate, Env: k.env(),
+		Log: logPort{e.store.Log, c.Name, &k.skipped}, Latest: latestPort{e.store, c.Name},
+		Positions: &positions{state: e.store.State, consumer: c.Name, partitions: e.store.Log.Partitions(), owner: instance},
+		Letters:   letters{e.store}, Orders: orders{e.store.State, c.Name},
+		Start: start, StartTime: at, SeqAt: e.store.Log.SeqAt, Prefer: c.Prefer, Partitions: e.store.Log.Partitions(),
+		Concurrency: c.Concurrency, Timeout: time.Duration(c.Timeout), Batch: bridge.Limits{Events: c.Batch, Bytes: c.Traits.Batch.Bytes},
+		ReplayRate: c.ReplayRate, Logger: e.log, Observe: func(call delivery.Call) { e.metrics.call(c.Name, call) },
+	}
+}
+
+// condition evaluates the where gate; author names are resolved within the consumer's ceiling.
+func (k *consumer) condition(p *where.Program) gate.Condition {
+	return func(v gate.View) (bool, bool, error) {
+		return p.Eval(v.Object, where.Vars{Op: string(v.Op), Producer: v.Producer, TLP: v.TLP, Resolve: func(ref string) (stix.Object, bool) {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			defer cancel()
+			o, ok, err := k.lookup(ctx, ref, "")
+			return o, ok && err == nil
+		}})
+	}
+}
+
+// env is what the plugin is lent.
+func (k *consumer) env() bridge.Env {
+	e, name := k.e, k.cfg.Name
+	dir := filepath.Join(e.cfg.Config.NATS.Dir, "plugins", name)
+	_ = os.MkdirAll(dir, 0o700) // the plugin finds out when it needs it
+	key := func(s string) string { return "plugin." + name + "." + s }
+	return bridge.Env{
+		Name: name, HTTP: e.http.of(name), Dir: dir, Log: k.log, Lookup: k.lookup,
+		Load: func(ctx context.Context, s string) ([]byte, error) {
+			var v []byte
+			_, err := e.store.State.Get(ctx, key(s), &v)
+			return v, err
+		},
+		Store: func(ctx context.Context, s string, v []byte) error {
+			_, err := e.store.State.Put(ctx, key(s), v)
+			return err
+		},
+		DeadLetter: func(ctx context.Context, ev bridge.Event, reason string) error {
+			return e.store.Letters.Store(ctx, letterOf(e.store, delivery.Letter{Consumer: name, Event: ev, Reason: eventlog.ClassTarget, Error: reason, Attempts: ev.Attempt, Time: time.Now()}))
+		},
+	}
+}
+
+// lookup returns what a producer (empty: the preferred one) asserts about an id, within the ceiling.
+func (k *consumer) lookup(ctx context.Context, id, producer string) (stix.Object, bool, error) {
+	return k.run1.Lookup(ctx, id, producer)
+}
+
+// run leads until ctx ends; a second instance stands by until the first is gone.
+func (k *consumer) run(ctx context.Context) error {
+	l, err := eventlog.Acquire(ctx, k.e.store.State, "consumer."+k.cfg.Name, "run", false)
+	if errors.Is(err, eventlog.ErrHeld) {
+		k.log.Info("standing by", "reason", err)
+		k.setStandby(err)
+		l, err = eventlog.Acquire(ctx, k.e.store.State, "consumer."+k.cfg.Name, "run", true)
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	k.setStandby(nil)
+	defer l.Release()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go func() {
+		select {
+		case <-l.Lost():
+			stop(l.Err())
+		case <-ctx.Done():
+		}
+	}()
+	if k.cfg.Enricher != nil {
+		return k.e.as(ctx, k.cfg.Name, "run", true, func(in *intake.Intake) error {
+			k.mu.Lock()
+			k.in = in
+			k.mu.Unlock()
+			return k.run1.Run(ctx)
+		})
+	}
+	return k.run1.Run(ctx)
+}
+
+func (k *consumer) setStandby(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.standby, k.leading = err, err == nil
+}
+
+// publish makes what an enricher answered durable, under the enricher's name.
+func (k *consumer) publish(ctx context.Context, from bridge.Event, objs []stix.Object) error {
+	k.mu.Lock()
+	in := k.in
+	k.mu.Unlock()
+	if in == nil {
+		return errors.New("enricher is not started")
+	}
+	if from.Retracts() { // what was made from the object goes with it; an id that this enricher never asserted is silent
+		return put(ctx, in, []bridge.Change{{Op: bridge.Delete, Object: stix.Stub(from.Object.Type(), from.Object.ID())}})
+	}
+	var changes []bridge.Change
+	for _, o := range objs {
+		changes = append(changes, bridge.Change{Object: o, AtLeast: &from.TLP, Context: bridge.Context{
+			Origin: from.Context.Origin, Backfill: from.Context.Backfill, Hops: append(append([]string{}, from.Context.Hops...), k.cfg.Name),
+		}})
+	}
+	return put(ctx, in, changes)
+}
+
+func (k *consumer) close() {
+	if c, ok := k.cfg.Enricher.(interface{ Close() error }); ok {
+		_ = c.Close()
+	}
+}

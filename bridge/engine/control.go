@@ -1,0 +1,251 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/stixbridge/stixbridge/bridge"
+	"github.com/stixbridge/stixbridge/internal/delivery"
+	"github.com/stixbridge/stixbridge/internal/eventlog"
+	"github.com/stixbridge/stixbridge/internal/intake"
+	"github.com/stixbridge/stixbridge/stix"
+)
+
+// The running bridge takes orders on stixbridge.v1.ctl.<verb>, as a NATS micro service: nats micro info stixbridge.
+const ctl = "stixbridge.v1.ctl"
+
+// ErrUnknown says that a name is not one that runs here.
+var ErrUnknown = errors.New("no such consumer")
+
+// paused is the record paused.<consumer>.
+type paused struct {
+	By   string    `json:"by"`
+	Time time.Time `json:"time"`
+}
+
+// Pause stops deliveries to a consumer until Resume, also across restarts; its position stays.
+func Pause(ctx context.Context, s *eventlog.Store, consumer, by string) error {
+	_, err := s.State.Put(ctx, "paused."+consumer, paused{by, time.Now().UTC()})
+	return err
+}
+
+// Resume ends Pause.
+func Resume(ctx context.Context, s *eventlog.Store, consumer string) error {
+	return s.State.Delete(ctx, "paused."+consumer)
+}
+
+// request is the body of an order.
+type request struct {
+	Name   string          `json:"name,omitempty"`
+	Replay *delivery.Order `json:"replay,omitempty"`
+	Letter uint64          `json:"letter,omitempty"`
+	With   []byte          `json:"with,omitempty"` // repaired object for a letter of the intake
+}
+
+// answer is what comes back.
+type answer struct {
+	Status *bridge.Status `json:"status,omitempty"`
+	Text   string         `json:"text,omitempty"`
+}
+
+// control obeys pause records and orders until ctx ends.
+func (e *Engine) control(ctx context.Context) error {
+	svc, err := micro.AddService(e.b.Conn(), micro.Config{
+		Name: "stixbridge", Version: "1.0.0", Description: "orders for a running stixbridge",
+		QueueGroupDisabled: true, // every instance hears an order; the one that runs the consumer obeys
+		Metadata:           map[string]string{"instance": instance},
+	})
+	if err != nil {
+		return fmt.Errorf("control service: %w", err)
+	}
+	defer func() { _ = svc.Stop() }()
+	verbs := map[string]func(context.Context, request) (answer, error){
+		"status": func(ctx context.Context, _ request) (answer, error) {
+			s, err := e.Status(ctx)
+			return answer{Status: &s}, err
+		},
+		"replay": func(_ context.Context, r request) (answer, error) {
+			return answer{}, e.Replay(ctx, r.Name, *r.Replay) // beyond the request: the order is durable
+		},
+		"redrive": func(ctx context.Context, r request) (answer, error) {
+			text, err := e.Redrive(ctx, r.Letter, r.With)
+			return answer{Text: text}, err
+		},
+	}
+	group := svc.AddGroup(ctl)
+	for verb, f := range verbs {
+		err := group.AddEndpoint(verb, micro.HandlerFunc(func(q micro.Request) {
+			var r request
+			if len(q.Data()) > 0 {
+				if err := json.Unmarshal(q.Data(), &r); err != nil {
+					_ = q.Error("400", err.Error(), nil)
+					return
+				}
+			}
+			go e.obey(ctx, q, func(ctx context.Context) (answer, error) { return f(ctx, r) })
+		}))
+		if err != nil {
+			return fmt.Errorf("control service: %w", err)
+		}
+	}
+	for {
+		err := e.store.State.Watch(ctx, "paused.", func(key string, value []byte) {
+			for _, k := range e.consumers {
+				if "paused."+k.cfg.Name == key {
+					if value != nil {
+						k.run1.Pause()
+					} else {
+						k.run1.Resume()
+					}
+				}
+			}
+		})
+		if ctx.Err() != nil {
+			return nil
+		}
+		e.log.Warn("watch of pauses ended, begins again", "error", err)
+		if pause(ctx, time.Second) != nil {
+			return nil
+		}
+	}
+}
+
+// obey answers one request.
+func (e *Engine) obey(ctx context.Context, q micro.Request, f func(context.Context) (answer, error)) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	a, err := f(ctx)
+	switch {
+	case errors.Is(err, ErrUnknown):
+		return // it may run in another instance
+	case err != nil:
+		_ = q.Error("500", err.Error(), nil)
+	default:
+		_ = q.RespondJSON(a)
+	}
+}
+
+func (e *Engine) consumer(name string) (*consumer, error) {
+	for _, k := range e.consumers {
+		if k.cfg.Name == name {
+			return k, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: %s", ErrUnknown, name)
+}
+
+// Replay gives a consumer a replay order; it returns when the order is durable, progress is in Status.
+func (e *Engine) Replay(ctx context.Context, name string, o delivery.Order) error {
+	k, err := e.consumer(name)
+	if err != nil {
+		return err
+	}
+	return replay(k.run1, ctx, o)
+}
+
+// Redrive delivers a dead letter again to its own consumer only, or puts one of the intake through its producer. It returns what became of it.
+func (e *Engine) Redrive(ctx context.Context, seq uint64, with []byte) (string, error) {
+	d, ok, err := e.store.Letters.Get(ctx, seq)
+	if err != nil {
+		return "", err
+	}
+	if !ok {
+		return "", fmt.Errorf("no dead letter %d", seq)
+	}
+	if d.Side == "producer" {
+		return e.reenter(ctx, d, with)
+	}
+	k, err := e.consumer(d.Name)
+	if err != nil {
+		return "", err
+	}
+	ev, err := d.Event()
+	if err != nil {
+		return "", err
+	}
+	out, err := redrive(k.run1, ctx, ev)
+	if err != nil {
+		return "", err
+	}
+	return out, e.store.Letters.Drop(ctx, seq)
+}
+
+// reenter puts repaired input through its producer.
+func (e *Engine) reenter(ctx context.Context, d eventlog.Letter, with []byte) (string, error) {
+	if len(with) == 0 {
+		with = d.Raw
+	}
+	o, err := stix.Parse(with)
+	if err != nil {
+		return "", fmt.Errorf("dead letter %d still cannot be an event: %w; repair it and give it with --with FILE", d.Seq, err)
+	}
+	enter := func(in *intake.Intake) error {
+		if err := in.Put(ctx, bridge.Change{Object: o}); err != nil {
+			return err
+		}
+		return in.Flush(ctx)
+	}
+	if in := e.intakeOf(d.Name); in != nil {
+		err = enter(in)
+	} else {
+		err = e.as(ctx, d.Name, "redrive", false, enter)
+	}
+	if err != nil {
+		return "", err
+	}
+	return "entered as " + o.ID(), e.store.Letters.Drop(ctx, d.Seq)
+}
+
+// Remote gives orders to a running bridge.
+type Remote struct{ NC *nats.Conn }
+
+// ErrNotRunning says that no bridge answers.
+var ErrNotRunning = errors.New("no running bridge answers")
+
+func (r Remote) ask(ctx context.Context, verb string, q request) (a answer, err error) {
+	b, err := json.Marshal(q)
+	if err != nil {
+		return a, err
+	}
+	m, err := r.NC.RequestWithContext(ctx, ctl+"."+verb, b)
+	if errors.Is(err, nats.ErrNoResponders) {
+		return a, ErrNotRunning
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return a, fmt.Errorf("%w for %s", ErrNotRunning, q.Name)
+	}
+	if err != nil {
+		return a, fmt.Errorf("ask the running bridge: %w", err)
+	}
+	if text := m.Header.Get(micro.ErrorHeader); text != "" {
+		return a, errors.New(text)
+	}
+	return a, json.Unmarshal(m.Data, &a)
+}
+
+// Status asks for the status.
+func (r Remote) Status(ctx context.Context) (bridge.Status, error) {
+	a, err := r.ask(ctx, "status", request{})
+	if err != nil {
+		return bridge.Status{}, err
+	}
+	return *a.Status, nil
+}
+
+// Replay orders a replay.
+func (r Remote) Replay(ctx context.Context, consumer string, o delivery.Order) error {
+	_, err := r.ask(ctx, "replay", request{Name: consumer, Replay: &o})
+	return err
+}
+
+// Redrive orders a redrive and returns what became of the letter.
+func (r Remote) Redrive(ctx context.Context, letter uint64, with []byte) (string, error) {
+	a, err := r.ask(ctx, "redrive", request{Letter: letter, With: with})
+	return a.Text, err
+}

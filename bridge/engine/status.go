@@ -1,0 +1,234 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/stixbridge/stixbridge/bridge"
+	"github.com/stixbridge/stixbridge/internal/eventlog"
+)
+
+// Status tells how everything fares. It asks the server a handful of questions.
+func (e *Engine) Status(ctx context.Context) (bridge.Status, error) {
+	s := bridge.Status{Version: e.opt.Version, Instance: instance, Started: e.started, Running: e.isReady()}
+	var err error
+	if s.Log, s.Latest, err = storeStatus(ctx, e.store); err != nil {
+		return s, err
+	}
+	s.Log.Server, s.Log.Mode = e.b.URL(), "external"
+	if e.b.Embedded() {
+		s.Log.Mode = "embedded"
+	}
+	dead, err := e.store.Letters.Counts(ctx)
+	if err != nil {
+		return s, err
+	}
+	for _, p := range e.producers {
+		ps := p.status()
+		ps.Dead = dead[ps.Name]
+		s.Producers = append(s.Producers, ps)
+	}
+	for _, k := range e.consumers {
+		cs := k.status(s.Log)
+		cs.Dead = dead[cs.Name]
+		s.Consumers = append(s.Consumers, cs)
+	}
+	gone, err := e.orphans(ctx)
+	if err != nil {
+		return s, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(gone)) {
+		s.Orphans = append(s.Orphans, fmt.Sprintf("%s %s (kind %s)", gone[name].Role, name, gone[name].Kind))
+	}
+	s.Problems = problems(s, e.pressure != nil && e.pressure.waiting())
+	return s, nil
+}
+
+func storeStatus(ctx context.Context, st *eventlog.Store) (l bridge.LogStatus, n bridge.LatestStatus, err error) {
+	info, err := st.Log.Info(ctx)
+	if err != nil {
+		return l, n, err
+	}
+	l = bridge.LogStatus{
+		FirstSeq: info.State.FirstSeq, LastSeq: info.State.LastSeq, Events: info.State.Msgs, Bytes: info.State.Bytes, MaxBytes: info.Config.MaxBytes,
+	}
+	if info.State.Msgs > 0 {
+		l.Oldest, l.Newest = info.State.FirstTime.UTC(), info.State.LastTime.UTC()
+	}
+	if l.Erased, err = eventlog.ErasedSince(ctx, st.State, info.State.FirstSeq); err != nil {
+		return l, n, err
+	}
+	l.Missing = max(info.State.NumDeleted-l.Erased, 0)
+	li, err := st.Latest.Info(ctx)
+	if err != nil {
+		return l, n, err
+	}
+	n = bridge.LatestStatus{Objects: li.State.Msgs, Max: li.Config.MaxMsgs, Bytes: li.State.Bytes}
+	return l, n, nil
+}
+
+// problems are what a person should act on, most urgent first.
+func problems(s bridge.Status, waiting bool) (p []string) {
+	if s.Log.Missing > 0 {
+		p = append(p, fmt.Sprintf("event log: %d events are gone that no erasure accounts for: the store is damaged; restore a backup", s.Log.Missing))
+	}
+	if waiting {
+		p = append(p, "event log: nearly full while a protected consumer has not read its oldest events; producers wait")
+	}
+	if s.Latest.Max > 0 && s.Latest.Objects*100 > uint64(s.Latest.Max)*95 {
+		p = append(p, fmt.Sprintf("latest objects: %d of %d; raise nats.max_objects (0.4 KiB of memory each)", s.Latest.Objects, s.Latest.Max))
+	}
+	for _, c := range s.Consumers {
+		switch c.Health {
+		case bridge.Refused, bridge.Unhealthy, bridge.Retrying:
+			p = append(p, fmt.Sprintf("consumer %s: %s since %s: %s", c.Name, c.Health, c.Since.Format(time.RFC3339), c.Error))
+		}
+		if c.Overtaken > 0 && c.Overtaken < (7*24*time.Hour).Seconds() {
+			p = append(p, fmt.Sprintf("consumer %s loses data in %v at this pace: retention reaches its position", c.Name, time.Duration(c.Overtaken*float64(time.Second)).Round(time.Minute)))
+		}
+		if c.Dead > 0 {
+			p = append(p, fmt.Sprintf("consumer %s: %d dead letters: stixbridge dlq list %s", c.Name, c.Dead, c.Name))
+		}
+	}
+	for _, r := range s.Producers {
+		if r.Health == bridge.Unhealthy || r.Health == bridge.Retrying {
+			p = append(p, fmt.Sprintf("producer %s: %s: %s", r.Name, r.Health, r.Error))
+		}
+		if r.Dead > 0 {
+			p = append(p, fmt.Sprintf("producer %s: %d dead letters: stixbridge dlq list %s", r.Name, r.Dead, r.Name))
+		}
+		for _, g := range r.Gaps {
+			if !g.Healed {
+				p = append(p, fmt.Sprintf("producer %s: gap of %s: %s", r.Name, g.Time.Format(time.RFC3339), g.Detail))
+			}
+		}
+	}
+	return p
+}
+
+func (e *Engine) isReady() bool { e.mu.Lock(); defer e.mu.Unlock(); return e.ready }
+
+// Ready returns nil once everything runs and the event log answers.
+func (e *Engine) Ready(ctx context.Context) error {
+	if !e.isReady() {
+		return fmt.Errorf("not started yet, or stopping")
+	}
+	_, _, err := e.store.Log.Bounds(ctx)
+	return err
+}
+
+// Healthy returns why the bridge is degraded; nothing when it is well.
+func (e *Engine) Healthy(ctx context.Context) []string {
+	s, err := e.Status(ctx)
+	if err != nil {
+		return []string{"event log: " + err.Error()}
+	}
+	return s.Problems
+}
+
+func (p *producer) status() bridge.ProducerStatus {
+	s := bridge.ProducerStatus{Name: p.cfg.Name, Kind: p.cfg.Kind, Counts: map[string]uint64{}, Types: map[string]uint64{}}
+	for k, n := range p.counts() {
+		s.Counts[k[0]] += n
+		if k[1] != "" {
+			s.Types[k[1]] += n
+		}
+	}
+	if r, ok := p.cfg.Producer.(bridge.Reporter); ok {
+		s.Extra = r.Report()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.Health, s.LastRun, s.NextRun, s.Gaps, s.Progress, s.Rate = p.health, p.lastRun, p.nextRun, slices.Clone(p.gaps), p.progress, p.rate.perSecond()
+	if p.err != nil {
+		s.Error = p.err.Error()
+	}
+	if p.in != nil {
+		s.Cursor, _ = p.in.Cursor(context.Background()) // it is in memory
+	}
+	return s
+}
+
+func (k *consumer) status(log bridge.LogStatus) bridge.ConsumerStatus {
+	s := k.run1.Status(log.LastSeq)
+	k.mu.Lock()
+	if k.standby != nil {
+		s.Health, s.Error = bridge.Idle, "standing by: "+k.standby.Error()
+	}
+	k.mu.Unlock()
+	if gate, n := k.skipped.count(); n > 0 {
+		if s.Held == nil {
+			s.Held = map[string]uint64{}
+		}
+		s.Held[gate] += n
+	}
+	s.Overtaken = overtaken(log, s, time.Now())
+	return s
+}
+
+// overtaken forecasts when retention reaches a consumer's position, in seconds; 0 when it does not. By age: the oldest event not dealt with
+// leaves the log at max_age. By size: the log's first event moves on as fast as it grew.
+func overtaken(l bridge.LogStatus, c bridge.ConsumerStatus, now time.Time) float64 {
+	if c.Lag == 0 || l.Events == 0 || l.MaxBytes <= 0 {
+		return 0
+	}
+	span := l.Newest.Sub(l.Oldest).Seconds()
+	if span <= 0 || l.Bytes == 0 {
+		return 0
+	}
+	perSecond := float64(l.Events) / span
+	room := float64(l.MaxBytes-int64(l.Bytes)) / (float64(l.Bytes) / float64(l.Events)) // events until the first one is dropped
+	ahead := float64(c.Position) - float64(l.FirstSeq)                                  // events that may be dropped before ours
+	pace := perSecond - c.Rate                                                          // how fast the distance shrinks
+	if pace <= 0 {
+		return 0
+	}
+	return max(room+ahead, 0) / pace
+}
+
+// rate is the mean over the last minute, from samples every five seconds.
+type rate struct {
+	mu      sync.Mutex
+	samples []sample
+}
+
+type sample struct {
+	at time.Time
+	n  uint64
+}
+
+const rateSamples = 13
+
+func (r *rate) add(n uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.samples = append(r.samples, sample{time.Now(), n})
+	if len(r.samples) > rateSamples {
+		r.samples = slices.Delete(r.samples, 0, 1)
+	}
+}
+
+func (r *rate) perSecond() float64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.samples) < 2 {
+		return 0
+	}
+	a, b := r.samples[0], r.samples[len(r.samples)-1]
+	return float64(b.n-a.n) / b.at.Sub(a.at).Seconds()
+}
+
+// events counts what became an event.
+func (p *producer) events() (n uint64) {
+	for k, c := range p.counts() {
+		switch bridge.Op(k[0]) {
+		case bridge.Create, bridge.Update, bridge.Delete, bridge.Merge, bridge.Expire, bridge.Retract:
+			n += c
+		}
+	}
+	return n
+}
