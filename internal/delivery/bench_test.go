@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -15,11 +16,15 @@ type flood struct {
 	*life
 	n, objects int
 	made       []Item
+	random     bool
 }
 
 func (f *flood) Read(ctx context.Context, from, to uint64, _ Filter, yield func(Item) error) error {
 	for i := range f.n {
 		it := f.made[i%f.objects]
+		if f.random {
+			it = f.made[rand.IntN(f.objects)]
+		}
 		it.Event.Seq = uint64(i + 1)
 		if err := yield(it); err != nil {
 			return err
@@ -42,17 +47,20 @@ func BenchmarkRunner(b *testing.B) {
 		traits  bridge.Traits
 		workers int
 		save    time.Duration
+		random  bool
 	}{
-		{"distinct objects", 1 << 20, bridge.Traits{}, 1, 0},
-		{"distinct objects, ordered", 1 << 20, bridge.Traits{Ordered: true}, 1, 0},
-		{"distinct objects, 4 workers", 1 << 20, bridge.Traits{}, 4, 0},
-		{"10000 objects", 10000, bridge.Traits{}, 1, 0},
-		{"10000 objects, saves take 2 ms", 10000, bridge.Traits{}, 4, 2 * time.Millisecond},
+		{"distinct objects", 1 << 20, bridge.Traits{}, 1, 0, false},
+		{"distinct objects, ordered", 1 << 20, bridge.Traits{Ordered: true}, 1, 0, false},
+		{"distinct objects, 4 workers", 1 << 20, bridge.Traits{}, 4, 0, false},
+		{"10000 objects", 10000, bridge.Traits{}, 1, 0, false},
+		{"10000 objects, saves take 2 ms", 10000, bridge.Traits{}, 4, 2 * time.Millisecond, false},
+		{"10000 objects at random, saves take 2 ms", 10000, bridge.Traits{}, 4, 2 * time.Millisecond, true},
+		{"10000 objects at random, ordered, saves take 2 ms", 10000, bridge.Traits{Ordered: true}, 1, 2 * time.Millisecond, true},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			w := newWorld(b)
 			w.slowSave = c.save
-			f := &flood{life: &life{world: w, dead: make(chan struct{})}, n: b.N, objects: min(c.objects, b.N)}
+			f := &flood{life: &life{world: w, dead: make(chan struct{})}, n: b.N, objects: min(c.objects, b.N), random: c.random}
 			for i := range f.objects {
 				o := obj(fmt.Sprint(i), 1)
 				f.made = append(f.made, Item{Partition: partitionOf(o.ID(), 16), Event: bridge.Event{Producer: "p", Op: bridge.Update, Object: o}})

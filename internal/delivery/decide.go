@@ -35,7 +35,7 @@ func (d *decider) glance(e bridge.Event) glimpse {
 	v := d.gate.Object(gate.Of(e))
 	g := glimpse{missing: v.Missing}
 	switch {
-	case !v.Pass && (gate.Never(v.Gate) || e.Retracts() || !d.mayHold(e)):
+	case !v.Pass && !d.gate.Fickle(v) && (gate.Never(v.Gate) || e.Retracts() || !d.mayHold(e)):
 		g.held = v.Gate
 	case !v.Pass:
 		g.undone = true
@@ -115,9 +115,11 @@ func (d *decider) own(ctx context.Context, e bridge.Event) (decision, error) {
 	v := d.gate.Object(gate.Of(e))
 	if !v.Pass {
 		if gate.Never(v.Gate) || e.Retracts() || !d.mayHold(e) {
-			return held(v.Gate), nil
+			return decision{gate: v.Gate, fickle: d.gate.Fickle(v)}, nil
 		}
-		return d.takeBack(ctx, e, v.Gate)
+		out, err := d.takeBack(ctx, e, v.Gate)
+		out.fickle = d.gate.Fickle(v)
+		return out, err
 	}
 	if e.Op == bridge.Retract {
 		if e.Context.Next {

@@ -71,8 +71,8 @@ type decision struct {
 	event   bridge.Event // to deliver
 	gate    string       // when not delivered
 	missing bool         // a comparison met a missing property
-	// fickle: not delivered because of what other producers assert now. After a crash the decision may be another one, so that
-	// the next version must wait for the durable floor as it would for a delivery.
+	// fickle: not delivered because of what other objects or producers say now. After a crash the decision may be another one, so
+	// that the next version must wait for the durable floor as it would for a delivery.
 	fickle bool
 	// state above 0 says that the decision stands for everything that happened to the object up to this sequence. Then the item
 	// waits until the live reader has passed it, the lane has nothing else, and the durable floor has reached it.

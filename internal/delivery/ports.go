@@ -107,6 +107,7 @@ const (
 	ReasonPermanent = "permanent" // the target or the plugin said that no retry helps
 	ReasonPoison    = "poison"    // failed again and again while other events arrived
 	ReasonPanic     = "panic"     // the plugin panicked on it
+	ReasonTarget    = "target"    // the target reported it as failed after it had accepted it
 )
 
 // Letter is a dead letter: an event that could not be delivered, as it was to be delivered.

@@ -113,7 +113,7 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 	endSaving()
 	<-saver
 	err = r.lastSave(ctx)
-	if c, ok := r.cfg.Sink.(io.Closer); ok {
+	if c, ok := as[io.Closer](r.cfg.Sink); ok {
 		if cerr := c.Close(); cerr != nil {
 			r.cfg.Logger.Warn("closing the target failed", "consumer", r.cfg.Name, "error", cerr)
 		}

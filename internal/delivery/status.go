@@ -46,7 +46,7 @@ func (r *Runner) Status(last uint64) bridge.ConsumerStatus {
 	}
 	s.Since = r.stat.since
 	r.mu.Unlock()
-	if rep, ok := r.cfg.Sink.(bridge.Reporter); ok {
+	if rep, ok := as[bridge.Reporter](r.cfg.Sink); ok {
 		s.Extra = rep.Report()
 	}
 	return s
@@ -59,10 +59,10 @@ func (r *Runner) healthLocked(now time.Time) (word, reason string) {
 		return bridge.Unhealthy, part + ": " + r.trouble[part]
 	}
 	switch {
-	case !r.running && r.over == nil:
-		return bridge.Offline, ""
-	case r.over != nil && r.stat.broke:
+	case r.stat.broke:
 		return bridge.Unhealthy, r.over.Error()
+	case !r.running:
+		return bridge.Offline, ""
 	case t.refused:
 		return bridge.Refused, t.text
 	case r.stopped:

@@ -43,7 +43,7 @@ func (r *Runner) next() (batch []*item, probe, ok bool) {
 				}
 				r.wakeAt(now, again)
 			} else if wait := t.wait(now, 0, false); !wait.After(now) && r.s.running == 0 {
-				if _, can := r.cfg.Sink.(bridge.Prober); can {
+				if _, can := as[bridge.Prober](r.cfg.Sink); can {
 					r.s.running++
 					return nil, true, true
 				}
@@ -79,9 +79,12 @@ func (r *Runner) handle(ctx context.Context, batch []*item) {
 		return
 	}
 	r.mu.Lock()
+	before, _ := r.healthLocked(now)
 	verdicts := r.s.judge(batch, errs, whole, began, now)
 	r.stat.call(now, len(batch), errs)
+	after, reason := r.healthLocked(now)
 	r.mu.Unlock()
+	r.tell(before, after, reason)
 	if r.cfg.Observe != nil {
 		r.cfg.Observe(call(events, errs, now.Sub(began)))
 	}
@@ -279,13 +282,14 @@ func (r *Runner) released() {
 func (r *Runner) probe(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
 	defer cancel()
-	err := r.cfg.Sink.(bridge.Prober).Probe(ctx)
+	p, _ := as[bridge.Prober](r.cfg.Sink)
+	err := p.Probe(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.s.running--
 	t := &r.s.temper
 	if err == nil {
-		t.refused, t.refusals, t.quiet, t.text = false, 0, time.Time{}, ""
+		t.refused, t.quiet = false, time.Time{} // whether it takes events, too, shows the next call
 	} else {
 		t.refuse(time.Now(), err)
 	}
@@ -294,9 +298,10 @@ func (r *Runner) probe(ctx context.Context) {
 
 // startSink starts a sink that must be started; until it succeeds, nothing is delivered.
 func (r *Runner) startSink(ctx context.Context) {
-	s, ok := r.cfg.Sink.(bridge.Starter)
+	s, ok := as[bridge.Starter](r.cfg.Sink)
+	env := r.env()
 	for n := 1; ok; n++ {
-		err := s.Start(ctx, r.cfg.Env)
+		err := s.Start(ctx, env)
 		if err == nil {
 			break
 		}
@@ -319,4 +324,41 @@ func (r *Runner) startSink(ctx context.Context) {
 	}
 	r.started = true
 	r.work.Broadcast()
+}
+
+// env is what the sink is lent for its life.
+func (r *Runner) env() bridge.Env {
+	env := r.cfg.Env
+	if env.Name == "" {
+		env.Name = r.cfg.Name
+	}
+	if env.Log == nil {
+		env.Log = r.cfg.Logger
+	}
+	if env.Lookup == nil {
+		env.Lookup = r.Lookup
+	}
+	if env.DeadLetter == nil {
+		env.DeadLetter = func(ctx context.Context, e bridge.Event, reason string) error {
+			err := r.cfg.Letters.Store(ctx, Letter{Consumer: r.cfg.Name, Event: e, Reason: ReasonTarget, Error: reason, Attempts: e.Attempt, Time: time.Now().UTC()})
+			if err == nil {
+				r.mu.Lock()
+				r.stat.dead++
+				r.mu.Unlock()
+			}
+			return err
+		}
+	}
+	return env
+}
+
+// tell logs how the target's health changed.
+func (r *Runner) tell(before, after, reason string) {
+	switch {
+	case before == after:
+	case after == bridge.Healthy:
+		r.cfg.Logger.Info("deliveries succeed again", "consumer", r.cfg.Name)
+	default:
+		r.cfg.Logger.Warn("a delivery failed and is tried again", "consumer", r.cfg.Name, "health", after, "error", reason)
+	}
 }

@@ -36,7 +36,8 @@ type Condition func(v View) (pass, missing bool, err error)
 type Options struct {
 	Markings *stix.Markings                        // what marking ids mean; nil: the well-known ones only
 	Name     func(markingID string) (string, bool) // name of a marking, for allow_markings by name; may be nil
-	Where    Condition                             // of the configuration's where; nil without one
+	Where    Condition                             // of the configuration's where (see Expression); nil without one
+	Fickle   bool                                  // where asks for other objects
 }
 
 // View is what the object checks look at.
@@ -84,13 +85,14 @@ type Gate struct {
 	markings      *stix.Markings
 	name          func(string) (string, bool)
 	where         Condition
+	fickle        bool
 }
 
 // Compile makes the gates of a consumer. Its errors name the key.
 func Compile(c bridge.ConsumerConfig, traits bridge.Traits, opt Options) (*Gate, error) {
 	g := &Gate{
 		expired: c.Expired, backfill: c.Backfill == nil || *c.Backfill,
-		markings: opt.Markings, name: opt.Name, where: opt.Where,
+		markings: opt.Markings, name: opt.Name, where: opt.Where, fickle: opt.Fickle,
 		ceiling: stix.Red, unmarked: stix.Amber,
 		shared: traits.Leaves || len(c.Organizations) > 0, organizations: set(c.Organizations),
 		types: set(c.Types), ops: set(c.Ops),
@@ -153,6 +155,9 @@ func (g *Gate) Ceiling() stix.TLP { return g.ceiling }
 
 // Producer reports whether a producer's events can pass at all.
 func (g *Gate) Producer(name string) bool { return g.producers == nil || g.producers[name] }
+
+// Fickle reports whether a verdict may be another one later, for the same version.
+func (g *Gate) Fickle(v Verdict) bool { return g.fickle && v.Gate == Where }
 
 // Names returns the producers and types that can pass; nil for all.
 func (g *Gate) Names() (producers, types []string) { return keys(g.producers), keys(g.types) }

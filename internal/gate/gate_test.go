@@ -178,3 +178,28 @@ func TestWrongConfigurationNamesTheKey(t *testing.T) {
 		})
 	}
 }
+
+func TestExpressionsSeeObjectAndEvent(t *testing.T) {
+	where, fickle, err := Expression(`confidence >= 70 and producer == "p" and tlp == "green"`, nil)
+	if err != nil || fickle {
+		t.Fatal(err, fickle)
+	}
+	g, err := Compile(bridge.ConsumerConfig{Where: "x"}, bridge.Traits{}, Options{Where: where})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := View{Producer: "p", TLP: stix.Green, Op: bridge.Create, Object: object(t, `{"type":"indicator","id":"indicator--1","confidence":80}`)}
+	if got := g.Object(v); !got.Pass {
+		t.Errorf("%+v", got)
+	}
+	v.Object = object(t, `{"type":"indicator","id":"indicator--1"}`)
+	if got := g.Object(v); got.Pass || !got.Missing {
+		t.Errorf("without confidence: %+v", got)
+	}
+	if _, fickle, _ := Expression(`author() == "x"`, nil); !fickle {
+		t.Error("an author may become known later")
+	}
+	if _, _, err := Expression("confidence >=", nil); err == nil {
+		t.Error("half an expression compiles")
+	}
+}
