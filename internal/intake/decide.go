@@ -150,6 +150,9 @@ func (in *Intake) form(batch []item) (*group, error) {
 	if err != nil {
 		return nil, err
 	}
+	if in.erasures, err = in.countErasures(); err != nil {
+		return nil, err
+	}
 	for _, it := range batch {
 		switch {
 		case it.cursor != nil:
@@ -199,6 +202,15 @@ func (in *Intake) lookup(batch []item) (map[string]*pending, error) {
 		return err
 	})
 	return states, err
+}
+
+// countErasures reads the counter that is part of event ids: what was erased a moment ago may come in again with the id it had.
+func (in *Intake) countErasures() (n uint64, err error) {
+	err = in.persist(in.ctx, "read the erasure counter", func(ctx context.Context) (err error) {
+		n, err = Erasures(ctx, in.store.State)
+		return err
+	})
+	return n, err
 }
 
 // underway returns the state that an event on its way leads to; it waits until that event's sequence is known.

@@ -44,11 +44,12 @@ type Options struct {
 	// Pressure blocks while the log must not grow; nil: it may.
 	Pressure func(ctx context.Context) error
 	// Expiry is told of every projected entry that has an end of validity; nil: nobody cares.
-	Expiry func(validUntil string, at uint64)
-	// Stored is told of every projected entry, for the status page; nil: nobody cares.
+	Expiry     func(validUntil string, at uint64)
 	OnHealth   func(error)
 	OnProgress func(done, total int64, unit string)
 	OnGap      func(bridge.Gap)
+
+	inject func(point string) error // tests: what happens at a point between two writes
 }
 
 // Intake is one producer's way into the event log. It implements bridge.Intake.
@@ -129,6 +130,14 @@ func Open(ctx context.Context, store *eventlog.Store, pub *nats.Conn, lease *eve
 		}()
 	}
 	return in, nil
+}
+
+// at is a point where a crash may come; tests make it come.
+func (in *Intake) at(point string) error {
+	if in.opt.inject == nil {
+		return nil
+	}
+	return in.opt.inject(point)
 }
 
 func (in *Intake) run(stage func() error) {

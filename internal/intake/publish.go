@@ -25,7 +25,10 @@ func (in *Intake) publish() error {
 					return err
 				}
 			}
-			if err := in.store1(g); err != nil {
+			if err := in.storeGroup(g); err != nil {
+				return err
+			}
+			if err := in.at(stored); err != nil {
 				return err
 			}
 			select {
@@ -37,9 +40,15 @@ func (in *Intake) publish() error {
 	}
 }
 
-// store1 stores a group; more messages than one atomic batch holds (merges of many sources) go out in several, a retract never apart from
+// Points between two writes, for tests.
+const (
+	stored    = "stored"    // the events are in STIX, STIX_LATEST does not know them
+	projected = "projected" // STIX_LATEST knows them, a cursor without event is not stored
+)
+
+// storeGroup stores a group; more messages than one atomic batch holds (merges of many sources) go out in several, a retract never apart from
 // its successor.
-func (in *Intake) store1(g *group) error {
+func (in *Intake) storeGroup(g *group) error {
 	for from := 0; from < len(g.msgs); {
 		to := min(from+eventlog.MaxBatch, len(g.msgs))
 		if to < len(g.msgs) && g.after[to-1] == nil {
@@ -74,6 +83,9 @@ func (in *Intake) commit(msgs []*nats.Msg) (uint64, error) {
 	err := in.persist(in.ctx, "store events", func(ctx context.Context) error {
 		eventlog.Fence(msgs[0], in.opt.Producer, in.last)
 		seq, err := eventlog.Commit(ctx, in.pub, msgs)
+		if err == nil && seq <= in.last { // taken for one that is stored already: it would be lost without a word
+			return fmt.Errorf("event id %s: %w: the log took it for event %d", mine, eventlog.ErrFenced, seq)
+		}
 		if err == nil {
 			last = seq
 			return nil
@@ -131,6 +143,9 @@ func (in *Intake) project() error {
 		force := g == nil
 		if g != nil {
 			if err := in.projectGroup(g); err != nil {
+				return err
+			}
+			if err := in.at(projected); err != nil {
 				return err
 			}
 			force = g.force

@@ -77,7 +77,7 @@ func (in *Intake) catchUp(ctx context.Context, from uint64) error {
 	n := 0
 	err := in.store.Log.Read(ctx, "catch-up-"+in.opt.Producer, from, eventlog.ReadOptions{Filter: eventlog.Filter([]string{in.opt.Producer}, nil)}, func(r eventlog.Record) error {
 		n++
-		e, err := Project(r)
+		e, err := project(r)
 		if err != nil {
 			return err
 		}
@@ -101,14 +101,14 @@ func (in *Intake) catchUp(ctx context.Context, from uint64) error {
 	return flush()
 }
 
-// Projected is the state that a stored event leads to.
-type Projected struct {
+// projection is the state that a stored event leads to.
+type projection struct {
 	eventlog.Entry
 	passing bool // its successor follows; no state of its own
 }
 
-// Project returns what STIX_LATEST must hold after an event.
-func Project(r eventlog.Record) (p Projected, err error) {
+// project returns what STIX_LATEST must hold after an event.
+func project(r eventlog.Record) (p projection, err error) {
 	c, err := bridge.ParseContext([]byte(r.Context))
 	if err != nil {
 		return p, fmt.Errorf("event %d: %w", r.Seq, err)

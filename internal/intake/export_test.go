@@ -1,0 +1,18 @@
+package intake
+
+// Points for tests of crashes.
+const (
+	AtStored    = stored
+	AtProjected = projected
+)
+
+// CrashAt makes the intake end at a point, as if the process had been killed there.
+func (o Options) CrashAt(point string, err error) Options {
+	o.inject = func(p string) error {
+		if p == point {
+			return err
+		}
+		return nil
+	}
+	return o
+}
