@@ -89,24 +89,30 @@ func (in *Intake) decide() error {
 // claim notes the objects that a change touches; a later change of one of them goes into the next group, because its previous
 // event's sequence must be known.
 func (in *Intake) claim(it item, keys map[string]bool) {
-	if it.change.Object.IsZero() {
-		return
-	}
-	for _, k := range in.keysOf(it.change) {
+	for _, k := range in.claims(it) {
 		keys[k] = true
 	}
 }
 
 func (in *Intake) conflicts(it item, keys map[string]bool) bool {
-	if it.change.Object.IsZero() {
-		return false
-	}
-	for _, k := range in.keysOf(it.change) {
+	for _, k := range in.claims(it) {
 		if keys[k] {
 			return true
 		}
 	}
 	return false
+}
+
+// claims are the states that an item may touch, and the source's own name of its object: under which id it was known last must be known, too.
+func (in *Intake) claims(it item) []string {
+	if it.change.Object.IsZero() {
+		return nil
+	}
+	keys := in.keysOf(it.change)
+	if it.change.Alias != "" {
+		keys = append(keys, "alias "+it.change.Alias)
+	}
+	return keys
 }
 
 func (in *Intake) key(id string) string {
