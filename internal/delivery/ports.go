@@ -93,9 +93,9 @@ type Change struct {
 
 // Positions keeps one consumer's position. The runner makes one call at a time.
 type Positions interface {
-	// Load returns the position; false when there is none yet.
+	// Load returns the position and takes it over from a former owner; false when there is none yet.
 	Load(ctx context.Context) (State, bool, error)
-	// Create stores the first position; when there is one already it is left alone, and no error.
+	// Create stores the first position; when there is one already, it and its owner are left alone, and that is no error.
 	Create(ctx context.Context, s State) error
 	// Save stores the change in one atomic step and returns when it is durable. ErrFenced when another owner took over. After any
 	// other error the change may be stored or not; the runner saves again.

@@ -8,51 +8,43 @@ import (
 	"github.com/stixbridge/stixbridge/internal/gate"
 )
 
-// How a redrive ended.
+// How a redrive ended well: the letter can go.
 const (
 	Delivered  = "delivered"
-	Superseded = "superseded" // a newer version of the object overtook the letter: it is to be dropped
-	HeldBack   = "held"       // the gates of today do not let it pass: it is to be dropped
-	Failed     = "failed"     // it failed again: the letter stays
+	Superseded = "superseded" // a newer version of the object overtook the letter
 )
 
-// Redriven says how a redrive ended.
-type Redriven struct {
-	Outcome string
-	Gate    string // of held
-	Err     error  // of failed: the target's answer
-}
-
 // Redrive delivers a dead letter's event again, in the lane of its object and with the gates of today, and blocks until it is known
-// how that ended. Whoever calls it removes the letter unless it failed. When ctx ends it returns an error, and the delivery may still happen.
-func (r *Runner) Redrive(ctx context.Context, l Letter) (Redriven, error) {
-	if l.Event.Object.IsZero() {
-		return Redriven{}, fmt.Errorf("consumer %s: the letter of event %d holds no object", r.cfg.Name, l.Event.Seq)
+// how that ended. An error says why the letter is to stay: the target's answer, or the gate that holds it back now. When ctx ends
+// the delivery may still happen.
+func (r *Runner) Redrive(ctx context.Context, e bridge.Event) (outcome string, err error) {
+	if e.Object.IsZero() {
+		return "", fmt.Errorf("consumer %s: the letter of event %d holds no object", r.cfg.Name, e.Seq)
 	}
 	out := make(chan ending, 1)
 	a := &aside{
 		letter: true,
-		decide: func(ctx context.Context) (decision, error) { return r.decide.redrive(ctx, l.Event) },
+		decide: func(ctx context.Context) (decision, error) { return r.decide.redrive(ctx, e) },
 		done:   func(e ending) { out <- e },
 	}
-	if err := r.inject(ctx, l.Event.Object.ID(), l.Event, a); err != nil {
-		return Redriven{}, err
+	if err := r.inject(ctx, e.Object.ID(), e, a); err != nil {
+		return "", err
 	}
 	select {
 	case <-ctx.Done():
-		return Redriven{}, context.Cause(ctx)
+		return "", context.Cause(ctx)
 	case <-r.ended:
-		return Redriven{}, errEnding
-	case e := <-out:
+		return "", errEnding
+	case end := <-out:
 		switch {
-		case e.outcome == arrived:
-			return Redriven{Outcome: Delivered}, nil
-		case e.outcome == failed:
-			return Redriven{Outcome: Failed, Err: e.err}, nil
-		case e.gate == gate.Superseded || e.gate == gate.Prefer:
-			return Redriven{Outcome: Superseded}, nil
+		case end.outcome == arrived:
+			return Delivered, nil
+		case end.outcome == failed:
+			return "", r.wrap("the target refused it again", end.err)
+		case end.gate == gate.Superseded || end.gate == gate.Prefer:
+			return Superseded, nil
 		}
-		return Redriven{Outcome: HeldBack, Gate: e.gate}, nil
+		return "", fmt.Errorf("consumer %s: the gate %s holds it back today: %s", r.cfg.Name, end.gate, r.gate.Remedy(end.gate))
 	}
 }
 

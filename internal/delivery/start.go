@@ -13,13 +13,9 @@ const (
 	StartTime   = "time"   // everything since a time
 )
 
-// Prepare gives a new consumer its position; one that has a position keeps it. Call it for every consumer before any producer
-// starts, so that new in a fresh log means everything.
+// Prepare gives a new consumer its position; one that has a position keeps it, and an instance that runs it goes on. Call it for
+// every consumer before any producer starts, so that new in a fresh log means everything.
 func (r *Runner) Prepare(ctx context.Context) error {
-	_, there, err := r.cfg.Positions.Load(ctx)
-	if err != nil || there {
-		return r.wrap("loading the position", err)
-	}
 	last, err := r.cfg.Log.LastSeq(ctx)
 	if err != nil {
 		return r.wrap("finding the end of the event log", err)
