@@ -62,6 +62,9 @@ func Producer(t *testing.T, c ProducerCase) {
 	check("cancelled while the log is full, it returns within a second", c.cancelBlocked)
 }
 
+// patience is how long a producer may take to notice a kill or to recover.
+var patience = 20 * time.Second
+
 // bench is one source and what runs against it.
 type bench struct {
 	c    ProducerCase
@@ -183,7 +186,10 @@ func (c ProducerCase) killed(t *testing.T) {
 			b.dir = t.TempDir()
 			r := NewRecorder()
 			r.KillAfter(k)
-			if err := b.run(t.Context(), t, r); !errors.Is(err, ErrKilled) {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			err := b.run(ctx, t, r)
+			cancel()
+			if !errors.Is(err, ErrKilled) {
 				t.Fatalf("killed after %d of %d: the error of Put was not returned: %v", k, puts, err)
 			}
 			r.Restart(lose)
@@ -285,13 +291,16 @@ func (c ProducerCase) heals(t *testing.T) {
 	full := NewRecorder()
 	c.bench(t).mustRun(t, full)
 	for _, f := range []Fault{Unauthorized, TooManyBare, Broken, Reset, Cut, HTML} {
+		if t.Failed() {
+			return // the next would take as long
+		}
 		t.Run(f.Name, func(t *testing.T) {
 			if why := c.Skip[f.Name]; why != "" {
 				t.Skip(why)
 			}
 			b, r := c.bench(t), NewRecorder()
 			b.srv.Fault(f, 1)
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			var errs []error
 			for {

@@ -34,6 +34,11 @@ var faulty = []struct{ kind, fault, check string }{
 	{"producer", "calls every error permanent", "faults_of_the_source_are_errors_of_the_right_kind_and_change_nothing"},
 	{"producer", "asks without its context", "cancelled_while_the_source_is_silent,_it_returns_within_a_second"},
 	{"producer", "follows redirects anywhere", "a_redirect_to_an_address_inside_is_refused"},
+	{"live producer", "nothing", ""},
+	{"live producer", "is silent about faults", "after_a_fault_everything_arrives"},
+	{"live producer", "gives up", "after_a_fault_everything_arrives"},
+	{"live producer", "swallows the error of Put", "killed_and_resumed,_nothing_is_lost_and_nothing_comes_twice"},
+	{"live producer", "asks without its context", "cancelled_while_the_source_is_silent,_it_returns_within_a_second"},
 	{"sink", "nothing", ""},
 	{"sink", "drops every fifth event", "every_event_arrives_once_and_in_order,_in_batches_of_7"},
 	{"sink", "sends twice", "every_event_arrives_once_and_in_order,_in_batches_of_1"},
@@ -71,10 +76,17 @@ func TestTheSuitesFindWhatIsWrong(t *testing.T) {
 
 func TestThePlugin(t *testing.T) {
 	fault := os.Getenv("BRIDGETEST_FAULT")
-	switch os.Getenv("BRIDGETEST_KIND") {
-	case "producer":
+	patience = 3 * time.Second
+	switch kind := os.Getenv("BRIDGETEST_KIND"); kind {
+	case "producer", "live producer":
+		live := kind == "live producer"
 		Producer(t, ProducerCase{
-			Plugin: bridge.Define("list", "", listConfig{}, func(c listConfig) (bridge.Producer, error) { return &lister{c, fault}, nil }),
+			Plugin: bridge.Define("list", "", listConfig{}, func(c listConfig) (bridge.Producer, error) {
+				if live {
+					return &follower{lister{c, fault}}, nil
+				}
+				return &lister{c, fault}, nil
+			}).With(bridge.Traits{Live: live}),
 			Source: func(testing.TB) http.Handler {
 				return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 					_ = json.NewEncoder(w).Encode(objectsOf(Sample()))
@@ -190,6 +202,32 @@ func (l *lister) Produce(ctx context.Context, run *bridge.Run) error {
 		return nil
 	}
 	return run.Commit(ctx, len(objs))
+}
+
+// follower is a live producer: it reads the list again and again, and mends itself.
+type follower struct{ lister }
+
+func (f *follower) Produce(ctx context.Context, run *bridge.Run) error {
+	for {
+		err := f.lister.Produce(ctx, run)
+		if errors.Is(err, ErrKilled) || ctx.Err() != nil {
+			return err
+		}
+		switch f.fault {
+		case "is silent about faults":
+		case "gives up":
+			if err != nil {
+				run.Health(err)
+				<-ctx.Done()
+				return ctx.Err()
+			}
+		default:
+			run.Health(err)
+		}
+		if err := run.Pause(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 // poster is a sink that posts lines.
