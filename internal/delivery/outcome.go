@@ -92,9 +92,18 @@ func (m *meter) rate(now time.Time) float64 {
 // own reports whether whoever brought the item keeps the letter, so that no second one is made.
 func (a *aside) own() bool { return a != nil && a.letter }
 
-func (a *aside) end(e ending) {
+// endings are how asides ended, to be told when no lock is held.
+type endings []func()
+
+func (es *endings) add(a *aside, e ending) {
 	if a.done != nil {
-		a.done(e)
+		*es = append(*es, func() { a.done(e) })
+	}
+}
+
+func (es endings) tell() {
+	for _, tell := range es {
+		tell()
 	}
 }
 
