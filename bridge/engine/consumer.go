@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -70,7 +71,7 @@ func (k *consumer) config() delivery.Config {
 	c, e := k.cfg, k.e
 	sink, role := c.Sink, "sink"
 	if c.Enricher != nil {
-		sink, role = enrich(c.Name, c.Enricher, k.publish), "enricher"
+		sink, role = delivery.Enrich(c.Name, c.Enricher, k.publish), "enricher"
 	}
 	start, at := c.Start, time.Time{}
 	if !c.StartAt.IsZero() {
@@ -83,7 +84,7 @@ func (k *consumer) config() delivery.Config {
 		Letters:   letters{e.store}, Orders: orders{e.store.State, c.Name},
 		Start: start, StartTime: at, SeqAt: e.store.Log.SeqAt, Prefer: c.Prefer, Partitions: e.store.Log.Partitions(),
 		Concurrency: c.Concurrency, Timeout: time.Duration(c.Timeout), Batch: bridge.Limits{Events: c.Batch, Bytes: c.Traits.Batch.Bytes},
-		ReplayRate: c.ReplayRate, Logger: e.log, Observe: func(call delivery.Call) { e.metrics.call(c.Name, call) },
+		ReplayRate: c.ReplayRate, Match: matcher, Logger: e.log, Observe: func(call delivery.Call) { e.metrics.call(c.Name, call) },
 	}
 }
 
@@ -117,7 +118,7 @@ func (k *consumer) env() bridge.Env {
 			return err
 		},
 		DeadLetter: func(ctx context.Context, ev bridge.Event, reason string) error {
-			return e.store.Letters.Store(ctx, letterOf(e.store, delivery.Letter{Consumer: name, Event: ev, Reason: eventlog.ClassTarget, Error: reason, Attempts: ev.Attempt, Time: time.Now()}))
+			return keepLetter(ctx, e.store, delivery.Letter{Consumer: name, Event: ev, Reason: eventlog.ClassTarget, Error: reason, Attempts: ev.Attempt, Time: time.Now()})
 		},
 	}
 }
@@ -177,14 +178,16 @@ func (k *consumer) publish(ctx context.Context, from bridge.Event, objs []stix.O
 	if in == nil {
 		return errors.New("enricher is not started")
 	}
-	if from.Retracts() { // what was made from the object goes with it; an id that this enricher never asserted is silent
-		return put(ctx, in, []bridge.Change{{Op: bridge.Delete, Object: stix.Stub(from.Object.Type(), from.Object.ID())}})
-	}
 	var changes []bridge.Change
+	same := false
 	for _, o := range objs {
+		same = same || o.ID() == from.Object.ID()
 		changes = append(changes, bridge.Change{Object: o, AtLeast: &from.TLP, Context: bridge.Context{
-			Origin: from.Context.Origin, Backfill: from.Context.Backfill, Hops: append(append([]string{}, from.Context.Hops...), k.cfg.Name),
+			Origin: from.Context.Origin, Backfill: from.Context.Backfill, Hops: append(slices.Clone(from.Context.Hops), k.cfg.Name),
 		}})
+	}
+	if !same { // what it said about the object before no longer holds; silent when it never said anything
+		changes = append(changes, bridge.Change{Op: bridge.Delete, Object: stix.Stub(from.Object.Type(), from.Object.ID())})
 	}
 	return put(ctx, in, changes)
 }

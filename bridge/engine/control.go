@@ -140,13 +140,35 @@ func (e *Engine) consumer(name string) (*consumer, error) {
 	return nil, fmt.Errorf("%w: %s", ErrUnknown, name)
 }
 
-// Replay gives a consumer a replay order; it returns when the order is durable, progress is in Status.
+// Replay gives a consumer a replay order; it returns when the order is durable and begun, or done. Progress is in Status; ReplayDone
+// tells when it is through.
 func (e *Engine) Replay(ctx context.Context, name string, o delivery.Order) error {
 	k, err := e.consumer(name)
 	if err != nil {
 		return err
 	}
-	return replay(k.run1, ctx, o)
+	kept := orders{e.store.State, name}
+	if err := kept.Save(ctx, o); err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() { done <- k.run1.Replay(context.WithoutCancel(ctx), o) }() // it ends with the runner
+	select {
+	case err = <-done:
+		if err != nil {
+			err = errors.Join(err, kept.Remove(ctx, o.ID))
+		}
+		return err
+	case <-time.After(time.Second): // a wrong order is refused at once
+		return nil
+	}
+}
+
+// ReplayDone reports whether a consumer has carried an order out.
+func ReplayDone(ctx context.Context, s *eventlog.Store, consumer, id string) (bool, error) {
+	var o delivery.Order
+	rev, err := s.State.Get(ctx, orders{s.State, consumer}.prefix()+id, &o)
+	return rev == 0, err
 }
 
 // Redrive delivers a dead letter again to its own consumer only, or puts one of the intake through its producer. It returns what became of it.
@@ -165,11 +187,16 @@ func (e *Engine) Redrive(ctx context.Context, seq uint64, with []byte) (string, 
 	if err != nil {
 		return "", err
 	}
+	if d.Blob != "" {
+		if d.Raw, err = e.store.Blobs.Get(ctx, d.Blob); err != nil {
+			return "", err
+		}
+	}
 	ev, err := d.Event()
 	if err != nil {
 		return "", err
 	}
-	out, err := redrive(k.run1, ctx, ev)
+	out, err := k.run1.Redrive(ctx, ev)
 	if err != nil {
 		return "", err
 	}

@@ -331,7 +331,19 @@ func (p *positions) adopt(ctx context.Context, lost error) error {
 type letters struct{ store *eventlog.Store }
 
 func (p letters) Store(ctx context.Context, l delivery.Letter) error {
-	return p.store.Letters.Store(ctx, letterOf(p.store, l))
+	return keepLetter(ctx, p.store, l)
+}
+
+// keepLetter stores a letter; a large object goes to the object store, as it does in the log.
+func keepLetter(ctx context.Context, s *eventlog.Store, l delivery.Letter) (err error) {
+	d := letterOf(s, l)
+	if len(d.Raw) > eventlog.MaxInline {
+		if d.Blob, err = s.Blobs.Put(ctx, l.Event.TLP, d.Raw); err != nil {
+			return err
+		}
+		d.Raw = nil
+	}
+	return s.Letters.Store(ctx, d)
 }
 
 func letterOf(s *eventlog.Store, l delivery.Letter) eventlog.Letter {

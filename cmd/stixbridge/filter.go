@@ -2,12 +2,10 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/stixbridge/stixbridge/bridge"
-	"github.com/stixbridge/stixbridge/internal/where"
-	"github.com/stixbridge/stixbridge/stix"
+	"github.com/stixbridge/stixbridge/bridge/engine"
 )
 
 // filter holds the flags that narrow what a command sees; all given ones must hold, any value within one.
@@ -19,46 +17,19 @@ type filter struct {
 	Where    []string `help:"Only where this expression holds; repeatable." placeholder:"EXPR" sep:"none"`
 }
 
-func (f filter) empty() bool {
-	return len(f.Type)+len(f.Producer)+len(f.Op)+len(f.Where) == 0 && f.MaxTLP == ""
+func (f filter) spec() engine.Filter {
+	return engine.Filter{Types: f.Type, Producers: f.Producer, Ops: f.Op, MaxTLP: f.MaxTLP, Where: f.Where}
 }
+
+func (f filter) empty() bool { return f.spec().IsEmpty() }
 
 // compile returns the test, or says which flag is wrong.
 func (f filter) compile() (func(bridge.Event) bool, error) {
-	ceiling := stix.Red
-	if f.MaxTLP != "" {
-		var err error
-		if ceiling, err = stix.ParseTLP(f.MaxTLP); err != nil {
-			return nil, wrong(fmt.Errorf("--max-tlp: %w", err))
-		}
+	pass, err := f.spec().Compile()
+	if err != nil {
+		return nil, wrong(fmt.Errorf("--%w", err))
 	}
-	ops := []string{"create", "update", "delete", "merge", "expire", "retract"}
-	for _, op := range f.Op {
-		if !slices.Contains(ops, op) {
-			return nil, wrong(fmt.Errorf("--op %s: want one of %v", op, ops))
-		}
-	}
-	var programs []*where.Program
-	for _, src := range f.Where {
-		p, err := where.Compile(src)
-		if err != nil {
-			return nil, wrong(fmt.Errorf("--where %q: %w", src, err))
-		}
-		programs = append(programs, p)
-	}
-	return func(e bridge.Event) bool {
-		ok := (len(f.Type) == 0 || slices.Contains(f.Type, e.Object.Type())) &&
-			(len(f.Producer) == 0 || slices.Contains(f.Producer, e.Producer)) &&
-			(len(f.Op) == 0 || slices.Contains(f.Op, string(e.Op))) && e.TLP.Rank() <= ceiling.Rank()
-		for _, p := range programs {
-			if !ok {
-				return false
-			}
-			pass, _, err := p.Eval(e.Object, where.Vars{Op: string(e.Op), Producer: e.Producer, TLP: e.TLP})
-			ok = pass && err == nil
-		}
-		return ok
-	}, nil
+	return pass, nil
 }
 
 // span is a part of the log, by time or by sequence.

@@ -26,6 +26,7 @@ type cli struct {
 	Check   checkCmd   `cmd:"" help:"Print every problem of the configuration."`
 	Import  importCmd  `cmd:"" help:"Publish files or URLs once and exit."`
 	Tap     tapCmd     `cmd:"" help:"Print events as JSON lines."`
+	Replay  replayCmd  `cmd:"" help:"Deliver a span of the log again to one consumer."`
 	DLQ     dlqCmd     `cmd:"" name:"dlq" help:"List, show, redrive and drop dead letters."`
 	Status  statusCmd  `cmd:"" help:"Show event log, producers and consumers."`
 	Pause   pauseCmd   `cmd:"" help:"Stop delivering to a consumer; its position stays."`
