@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -108,7 +109,7 @@ func (a *Attached) Import(ctx context.Context, name string, level stix.TLP, p br
 	if err != nil {
 		return nil, err
 	}
-	run := bridge.NewRun(name, in, a.http.of(name), a.log)
+	run := bridge.NewRun(name, whole{in}, a.http.of(name), a.log)
 	run.Dir, run.Once = dir, true
 	err = p.Produce(ctx, run)
 	if err == nil {
@@ -119,6 +120,12 @@ func (a *Attached) Import(ctx context.Context, name string, level stix.TLP, p br
 	err = errors.Join(err, in.Close(closing))
 	return in.Counts.All(), err
 }
+
+// whole is an intake without a cursor: what the user names is read from its beginning, and a configured producer's cursor stays its own.
+type whole struct{ *intake.Intake }
+
+func (whole) Cursor(context.Context) (json.RawMessage, error) { return nil, nil }
+func (whole) Commit(context.Context, json.RawMessage) error   { return nil }
 
 // StoreStatus is the status of a store that no bridge runs on.
 func (a *Attached) StoreStatus(ctx context.Context) (bridge.Status, error) {

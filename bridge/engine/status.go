@@ -170,6 +170,9 @@ func (k *consumer) status(log bridge.LogStatus) bridge.ConsumerStatus {
 	return s
 }
 
+// forecastFrom is how much history a forecast needs: a first import says nothing about the pace.
+const forecastFrom = 10 * time.Minute
+
 // overtaken forecasts when retention reaches a consumer's position, in seconds; 0 when it does not. By age: the oldest event not dealt with
 // leaves the log at max_age. By size: the log's first event moves on as fast as it grew.
 func overtaken(l bridge.LogStatus, c bridge.ConsumerStatus, now time.Time) float64 {
@@ -177,7 +180,7 @@ func overtaken(l bridge.LogStatus, c bridge.ConsumerStatus, now time.Time) float
 		return 0
 	}
 	span := l.Newest.Sub(l.Oldest).Seconds()
-	if span <= 0 || l.Bytes == 0 {
+	if span < forecastFrom.Seconds() || l.Bytes == 0 {
 		return 0
 	}
 	perSecond := float64(l.Events) / span
