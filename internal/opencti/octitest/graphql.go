@@ -255,6 +255,9 @@ func (p *Platform) graphql(w http.ResponseWriter, r *http.Request) {
 
 type object = map[string]any
 
+// jwks holds a key that signs nothing: current clients refuse an empty set.
+const jwks = `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","use":"sig","alg":"EdDSA","kid":"k1"}]}`
+
 // answer runs one operation under the lock: its data, or the name and message of an error.
 func (p *Platform) answer(op string, v map[string]any) (data object, name, message string) {
 	text := func(k string) string { s, _ := v[k].(string); return s }
@@ -283,7 +286,8 @@ func (p *Platform) answer(op string, v map[string]any) (data object, name, messa
 		}
 		c.Input = in
 		b := p.o.Broker
-		return object{"registerConnector": object{"id": id, "connector_state": c.State, "connector_user_id": p.User(), "config": object{
+		return object{"registerConnector": object{"id": id, "connector_state": c.State, "connector_user_id": p.User(), "jwks": jwks, "config": object{
+			"s3": object{"endpoint": "127.0.0.1", "port": 9000, "use_ssl": false, "bucket_name": "b", "bucket_region": "r", "access_key": "x", "secret_key": "x"},
 			"connection": object{"host": b.Host, "vhost": b.VHost, "use_ssl": false, "port": b.Port, "user": b.User, "pass": b.Password},
 			"listen":     "listen_" + id, "listen_routing": "listen_routing_" + id, "listen_exchange": "amqp.connector.exchange",
 			"push": "push_" + id, "push_routing": "push_routing_" + id, "push_exchange": "amqp.worker.exchange",
