@@ -223,6 +223,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	others.Go(func() error { return e.clock.run(sources) })
 	others.Go(func() error { return e.control(sources) })
 	others.Go(func() error { return e.watermarks(sources) })
+	others.Go(func() error { return e.sweep(sources) })
 	e.mu.Lock()
 	e.ready = true
 	e.mu.Unlock()

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/stixbridge/stixbridge/internal/eventlog"
 )
 
 // high is the high-water mark: kept outside the store, it tells a log that was put back from an older copy.
@@ -67,6 +69,20 @@ func (e *Engine) mark(ctx context.Context) {
 	if err != nil {
 		e.log.Warn("high-water mark", "error", err)
 	}
+}
+
+// sweep removes large payloads that nothing needs any more, once a day.
+func (e *Engine) sweep(ctx context.Context) error {
+	for pause(ctx, 24*time.Hour) == nil {
+		n, err := eventlog.Sweep(ctx, e.store)
+		if err != nil && ctx.Err() == nil {
+			e.log.Warn("sweep of large payloads", "error", err)
+		}
+		if n > 0 {
+			e.log.Info("removed large payloads that nothing refers to", "count", n)
+		}
+	}
+	return nil
 }
 
 // watermarks writes the mark and samples rates now and then.
