@@ -71,3 +71,13 @@ func TestFmtKeepsTheNotation(t *testing.T) {
 		t.Errorf("got %s %s", out, errs)
 	}
 }
+
+func TestValidatePrintsOneVerdictPerLine(t *testing.T) {
+	out, _ := filter(t, Validate, `{"type":"mutex","id":"mutex--0bdfffc2-d6e5-5347-b3d4-7511e49cb982","name":"<m>"}`+"\n"+`{"type":"mutex","id":"mutex--0bdfffc2-d6e5-5347-b3d4-7511e49cb982"}`+"\nx\n")
+	lines := strings.Split(out, "\n")
+	if len(lines) != 4 || lines[0] != `{"valid":true,"errors":[]}` ||
+		lines[1] != `{"valid":false,"errors":[{"pointer":"/name","rule":"required","section":"6.11","message":"name is required"}]}` ||
+		!strings.HasPrefix(lines[2], `{"valid":false,"errors":[{"pointer":"","rule":"json"`) {
+		t.Errorf("got %q", lines)
+	}
+}
