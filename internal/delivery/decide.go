@@ -32,6 +32,11 @@ func (d *decider) init(r *Runner) {
 
 // glance decides what the event alone can decide, at intake. It does not block.
 func (d *decider) glance(e bridge.Event) glimpse {
+	switch e.Op {
+	case bridge.Create, bridge.Update, bridge.Delete, bridge.Merge, bridge.Expire, bridge.Retract:
+	default:
+		return glimpse{held: gate.Ops} // of a later contract
+	}
 	v := d.gate.Object(gate.Of(e))
 	g := glimpse{missing: v.Missing}
 	switch {

@@ -102,7 +102,7 @@ func (s *sched) judge(batch []*item, errs []error, whole bool, began, now time.T
 	}
 	if arrivals > 0 {
 		if s.temper.success(arrivals) {
-			s.acquit(now)
+			s.acquit()
 		}
 	} else if plain > 0 {
 		s.temper.failure(began, now, first)
@@ -129,11 +129,13 @@ func (s *sched) suspect(it *item, limit int, due time.Time) {
 }
 
 // acquit lets all but the events that failed alone start afresh: the target was down, they are not to blame.
-func (s *sched) acquit(now time.Time) {
-	for _, it := range s.suspects {
-		it.due = now
-		if it.alone == 0 {
-			it.limit = s.batch.events
+func (s *sched) acquit() {
+	for _, all := range [][]*item{s.suspects, s.fresh, s.side} { // an ordered target's suspects stay in their place
+		for _, it := range all {
+			if it.limit > 0 && it.alone == 0 {
+				it.limit = s.batch.events
+			}
+			it.due = time.Time{}
 		}
 	}
 }

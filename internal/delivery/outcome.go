@@ -16,7 +16,6 @@ type counters struct {
 	rate                                                      meter
 	health                                                    string
 	since                                                     time.Time
-	broke                                                     bool // the run ended with an error
 }
 
 func (c *counters) hold(gate string) {

@@ -12,7 +12,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -35,14 +34,16 @@ type Runner struct {
 	timer   *time.Timer
 	sources map[string]uint64 // newest sequence read, by producer
 	phase   Phase
-	base    uint64 // the floor that the reader started from
-	started bool   // the sink is started
-	stopped bool   // by Pause
-	closing bool   // no call may begin
-	over    error  // why the run ended
+	started bool  // the sink is started
+	stopped bool  // by Pause
+	closing bool  // no call may begin
+	over    error // why the run ended
+	begun   bool  // Run was called
 	running bool
+	broke   bool // the run ended with an error
 	asides  int
-	trouble map[string]string // what fails of our own parts, by part
+	calling map[*item]time.Time // calls under way, by their first item
+	trouble map[string]string   // what fails of our own parts, by part
 	replays map[string]*replaying
 	stat    counters
 	stop    context.CancelCauseFunc
@@ -61,7 +62,7 @@ func New(cfg Config) (*Runner, error) {
 	case cfg.Latest == nil && (cfg.Traits.State || cfg.Start == StartLatest):
 		return nil, fmt.Errorf("consumer %s: a state sink and start: latest need the latest objects", cfg.Name)
 	}
-	r := &Runner{cfg: cfg, gate: cfg.Gate, kick: make(chan struct{}, 1), sources: map[string]uint64{}, trouble: map[string]string{}, replays: map[string]*replaying{}, ended: make(chan struct{})}
+	r := &Runner{cfg: cfg, gate: cfg.Gate, kick: make(chan struct{}, 1), sources: map[string]uint64{}, trouble: map[string]string{}, replays: map[string]*replaying{}, calling: map[*item]time.Time{}, ended: make(chan struct{})}
 	r.work.L, r.space.L, r.moved.L = &r.mu, &r.mu, &r.mu
 	r.s = newSched(cfg.Partitions, cfg.Traits.Ordered, bounds{cfg.Window.Events, cfg.Window.Bytes}, bounds{cfg.Batch.Events, cfg.Batch.Bytes})
 	r.decide.init(r)
@@ -69,10 +70,23 @@ func New(cfg Config) (*Runner, error) {
 }
 
 // Run delivers until ctx ends; then it lets the deliveries under way finish within Config.Drain, saves the position, closes the
-// sink and returns nil. It returns an error when it cannot go on: the position was taken over, or the log ends before it.
-func (r *Runner) Run(ctx context.Context) (err error) {
+// sink and returns nil. It returns an error when it cannot go on: the position was taken over, or the log ends before it. A cause of
+// ctx's end that is ErrFenced cuts the deliveries off at once and is returned. A runner runs once.
+func (r *Runner) Run(ctx context.Context) error {
+	r.mu.Lock()
+	if r.begun {
+		r.mu.Unlock()
+		return fmt.Errorf("consumer %s: a runner runs once; make a new one", r.cfg.Name)
+	}
+	r.begun = true
+	r.mu.Unlock()
+	defer close(r.ended)
 	state, err := r.load(ctx)
 	if err != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.over, r.broke = err, true
+		r.wakeLocked()
 		return err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
@@ -82,54 +96,26 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 	r.mu.Lock()
 	r.stop, r.ctx, r.running = stop, ctx, true
 	r.phase = state.Phase
-	for p, f := range state.Floors {
-		r.s.lanes.durable[p] = f
-	}
+	copy(r.s.lanes.durable, state.Floors)
 	r.timer = time.AfterFunc(time.Hour, r.wake)
 	r.mu.Unlock()
 	defer r.timer.Stop()
 
-	defer close(r.ended)
-	var workers sync.WaitGroup
+	var workers, saver sync.WaitGroup
 	for range r.cfg.Concurrency {
 		workers.Go(func() { r.worker(calls) })
 	}
 	r.others.Go(func() { r.startSink(ctx) })
 	r.others.Go(func() { r.feed(ctx, state) })
-	saver := make(chan struct{})
 	saving, endSaving := context.WithCancel(context.WithoutCancel(ctx))
 	defer endSaving()
-	go func() { defer close(saver); r.saver(saving) }()
+	saver.Go(func() { r.saver(saving) })
 
 	<-ctx.Done()
-	r.mu.Lock()
-	r.closing = true
-	r.wakeLocked()
-	r.mu.Unlock()
-	deadline := time.AfterFunc(r.cfg.Drain, cut)
-	defer deadline.Stop()
-	workers.Wait()
-	r.others.Wait()
+	r.settleDown(ctx, &workers, cut)
 	endSaving()
-	<-saver
-	err = r.lastSave(ctx)
-	if c, ok := as[io.Closer](r.cfg.Sink); ok {
-		if cerr := c.Close(); cerr != nil {
-			r.cfg.Logger.Warn("closing the target failed", "consumer", r.cfg.Name, "error", cerr)
-		}
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.running = false
-	if r.over != nil {
-		err = r.over
-	}
-	if r.over == nil {
-		r.over = context.Canceled
-	}
-	r.moved.Broadcast()
-	r.space.Broadcast()
-	return err
+	saver.Wait()
+	return r.conclude(ctx)
 }
 
 // fail ends the run with an error.
@@ -138,7 +124,7 @@ func (r *Runner) fail(err error) {
 	defer r.mu.Unlock()
 	if r.over == nil {
 		r.over = fmt.Errorf("consumer %s: %w", r.cfg.Name, err)
-		r.stat.broke = true
+		r.broke = true
 	}
 	r.closing = true
 	r.stop(r.over)

@@ -169,3 +169,56 @@ func TestALostPositionEndsTheRun(t *testing.T) {
 		}
 	})
 }
+
+func TestAPluginThatIgnoresItsDeadlineIsShownAndLeftBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, sink := newWorld(t), &target{}
+		stuck := make(chan struct{})
+		defer close(stuck)
+		sink.set(func(context.Context, []bridge.Event) error { <-stuck; return nil })
+		w.put(bridge.Event{Object: obj("a", 1)})
+		r := w.start(w.config(sink))
+		time.Sleep(2 * time.Minute)
+		if s := r.Status(1); s.Health != bridge.Unhealthy || s.Error != "a delivery has not come back 1m0s after its deadline" {
+			t.Errorf("%q %q", s.Health, s.Error)
+		}
+		began := time.Now()
+		r.end()
+		if took := time.Since(began); took > 20*time.Second {
+			t.Errorf("the end took %s", took)
+		}
+		if f := w.state.Floors[partitionOf("indicator--a", 16)]; f != 0 {
+			t.Errorf("floor %d", f)
+		}
+	})
+}
+
+func TestALostLeaseCutsDeliveriesOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, sink := newWorld(t), &target{}
+		sink.set(func(ctx context.Context, _ []bridge.Event) error { <-ctx.Done(); return ctx.Err() })
+		w.put(bridge.Event{Object: obj("a", 1)})
+		l := &life{world: w, dead: make(chan struct{})}
+		cfg := w.config(sink)
+		cfg.Log, cfg.Latest, cfg.Positions, cfg.Letters = l, l, l, l
+		r, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, lose := context.WithCancelCause(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.Run(ctx) }()
+		time.Sleep(time.Second)
+		saves, began := w.saves, time.Now()
+		lose(fmt.Errorf("the lease of c: %w", ErrFenced))
+		if err := <-done; !errors.Is(err, ErrFenced) {
+			t.Errorf("ended with %v", err)
+		}
+		if time.Since(began) > time.Second || w.saves != saves {
+			t.Errorf("ended after %s, with %d saves", time.Since(began), w.saves-saves)
+		}
+		if err := r.Run(t.Context()); err == nil {
+			t.Error("ran twice")
+		}
+	})
+}

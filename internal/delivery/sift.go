@@ -43,6 +43,7 @@ func (r *Runner) prepare(ctx context.Context, batch []*item) ([]*item, []bridge.
 		for _, it := range batch {
 			it.lane.last = it.seq
 		}
+		r.calling[batch[0]] = time.Now()
 		r.mu.Unlock()
 		return batch, events, nil
 	}
@@ -101,12 +102,14 @@ func (r *Runner) sift(batch []*item, decisions []decision) (out []*item, events 
 	if len(out) == 0 {
 		r.s.running--
 		r.work.Broadcast()
+	} else {
+		if mixed {
+			sortBySeq(out, events)
+		}
+		r.calling[out[0]] = time.Now()
 	}
 	r.mu.Unlock()
 	ends.tell()
-	if mixed {
-		sortBySeq(out, events)
-	}
 	return out, events, nil
 }
 

@@ -58,8 +58,11 @@ func (r *Runner) healthLocked(now time.Time) (word, reason string) {
 	for _, part := range slices.Sorted(maps.Keys(r.trouble)) {
 		return bridge.Unhealthy, part + ": " + r.trouble[part]
 	}
+	if late := r.longestCall(now) - r.cfg.Timeout; late > grace {
+		return bridge.Unhealthy, fmt.Sprintf("a delivery has not come back %s after its deadline", late.Truncate(time.Second))
+	}
 	switch {
-	case r.stat.broke:
+	case r.broke:
 		return bridge.Unhealthy, r.over.Error()
 	case !r.running:
 		return bridge.Offline, ""
@@ -75,6 +78,14 @@ func (r *Runner) healthLocked(now time.Time) (word, reason string) {
 		return bridge.Unhealthy, fmt.Sprintf("%d sequences of the event log were gone before they were read; replay brings the current state", r.stat.lost)
 	}
 	return bridge.Healthy, ""
+}
+
+// longestCall is how long the oldest call under way has taken; zero when there is none.
+func (r *Runner) longestCall(now time.Time) (d time.Duration) {
+	for _, began := range r.calling {
+		d = max(d, now.Sub(began))
+	}
+	return d
 }
 
 // lossShown is how long a loss keeps the consumer from being called healthy.

@@ -102,6 +102,7 @@ func (r *Runner) handle(ctx context.Context, batch []*item) {
 func (r *Runner) finish(batch []*item, events []bridge.Event, errs []error, verdicts []verdict) {
 	var ends endings
 	r.mu.Lock()
+	delete(r.calling, batch[0])
 	for i, it := range batch {
 		a := it.aside
 		switch {
