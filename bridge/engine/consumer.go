@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stixbridge/stixbridge/bridge"
@@ -27,9 +28,10 @@ type consumer struct {
 	cfg  config.Consumer
 	log  *slog.Logger
 	gate *gate.Gate
-	run1 *delivery.Runner
+	now  atomic.Pointer[delivery.Runner] // a new one after each loss of the lead
 
 	skipped skipped
+	deletes *onDelete // nil: the sink's own way
 
 	mu      sync.Mutex
 	in      *intake.Intake // of an enricher
@@ -54,14 +56,13 @@ func (e *Engine) newConsumer(ctx context.Context, c config.Consumer) (*consumer,
 	if k.gate, err = gate.Compile(c.ConsumerConfig, c.Traits, opt); err != nil {
 		return nil, fmt.Errorf("consumer %s: %w", c.Name, err)
 	}
-	k.run1, err = delivery.New(k.config())
-	if err != nil {
+	if err := k.renew(); err != nil {
 		return nil, err
 	}
 	if err := e.adopt(ctx, c.Name, c.Kind, "consumer"); err != nil {
 		return nil, err
 	}
-	if err := k.run1.Prepare(ctx); err != nil {
+	if err := k.runner().Prepare(ctx); err != nil {
 		return nil, fmt.Errorf("consumer %s: position: %w", c.Name, err)
 	}
 	return k, nil
@@ -72,6 +73,10 @@ func (k *consumer) config() delivery.Config {
 	sink, role := c.Sink, "sink"
 	if c.Enricher != nil {
 		sink, role = delivery.Enrich(c.Name, c.Enricher, k.publish), "enricher"
+	}
+	if c.Sink != nil && c.Kind != "opencti" && (c.OnDelete == "ignore" || c.OnDelete == "revoke") { // opencti has forms of its own for each
+		k.deletes = &onDelete{inner: c.Sink, revoke: c.OnDelete == "revoke"}
+		sink = k.deletes
 	}
 	start, at := c.Start, time.Time{}
 	if !c.StartAt.IsZero() {
@@ -125,11 +130,39 @@ func (k *consumer) env() bridge.Env {
 
 // lookup returns what a producer (empty: the preferred one) asserts about an id, within the ceiling.
 func (k *consumer) lookup(ctx context.Context, id, producer string) (stix.Object, bool, error) {
-	return k.run1.Lookup(ctx, id, producer)
+	return k.runner().Lookup(ctx, id, producer)
 }
 
-// run leads until ctx ends; a second instance stands by until the first is gone.
+// runner is the present one.
+func (k *consumer) runner() *delivery.Runner { return k.now.Load() }
+
+func (k *consumer) renew() error {
+	r, err := delivery.New(k.config())
+	if err == nil {
+		k.now.Store(r)
+	}
+	return err
+}
+
+// run leads until ctx ends; a second instance stands by until the first is gone, and who lost the lead stands by again. Any other
+// error of the runner ends this consumer, and only this one; status shows it.
 func (k *consumer) run(ctx context.Context) error {
+	for {
+		err := k.lead(ctx)
+		if ctx.Err() != nil || !errors.Is(err, delivery.ErrFenced) {
+			return err
+		}
+		k.log.Warn("lost the lead, stands by", "error", err)
+		if err := k.renew(); err != nil {
+			return err
+		}
+		if pause(ctx, time.Second) != nil {
+			return nil
+		}
+	}
+}
+
+func (k *consumer) lead(ctx context.Context) error {
 	l, err := eventlog.Acquire(ctx, k.e.store.State, "consumer."+k.cfg.Name, "run", false)
 	if errors.Is(err, eventlog.ErrHeld) {
 		k.log.Info("standing by", "reason", err)
@@ -144,24 +177,32 @@ func (k *consumer) run(ctx context.Context) error {
 	}
 	k.setStandby(nil)
 	defer l.Release()
+	if rev, err := k.e.store.State.Get(ctx, "paused."+k.cfg.Name, &paused{}); err == nil && rev > 0 {
+		k.runner().Pause()
+	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	go func() {
 		select {
 		case <-l.Lost():
-			stop(l.Err())
+			stop(fmt.Errorf("%w: %w", delivery.ErrFenced, l.Err()))
 		case <-ctx.Done():
 		}
 	}()
 	if k.cfg.Enricher != nil {
 		return k.e.as(ctx, k.cfg.Name, "run", true, func(in *intake.Intake) error {
-			k.mu.Lock()
-			k.in = in
-			k.mu.Unlock()
-			return k.run1.Run(ctx)
+			k.setIntake(in)
+			defer k.setIntake(nil)
+			return k.runner().Run(ctx)
 		})
 	}
-	return k.run1.Run(ctx)
+	return k.runner().Run(ctx)
+}
+
+func (k *consumer) setIntake(in *intake.Intake) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.in = in
 }
 
 func (k *consumer) setStandby(err error) {

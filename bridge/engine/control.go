@@ -99,9 +99,9 @@ func (e *Engine) control(ctx context.Context) error {
 			for _, k := range e.consumers {
 				if "paused."+k.cfg.Name == key {
 					if value != nil {
-						k.run1.Pause()
+						k.runner().Pause()
 					} else {
-						k.run1.Resume()
+						k.runner().Resume()
 					}
 				}
 			}
@@ -152,7 +152,7 @@ func (e *Engine) Replay(ctx context.Context, name string, o delivery.Order) erro
 		return err
 	}
 	done := make(chan error, 1)
-	go func() { done <- k.run1.Replay(context.WithoutCancel(ctx), o) }() // it ends with the runner
+	go func() { done <- k.runner().Replay(context.WithoutCancel(ctx), o) }() // it ends with the runner
 	select {
 	case err = <-done:
 		if err != nil {
@@ -196,7 +196,7 @@ func (e *Engine) Redrive(ctx context.Context, seq uint64, with []byte) (string, 
 	if err != nil {
 		return "", err
 	}
-	out, err := k.run1.Redrive(ctx, ev)
+	out, err := k.runner().Redrive(ctx, ev)
 	if err != nil {
 		return "", err
 	}

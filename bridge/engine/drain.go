@@ -26,7 +26,7 @@ func (e *Engine) drain(ctx context.Context) error {
 		var pending []string
 		stuck := true
 		for _, k := range e.consumers {
-			s := k.run1.Status(info.State.LastSeq)
+			s := k.runner().Status(info.State.LastSeq)
 			if s.Lag == 0 && s.InFlight == 0 && s.Phase != "snapshot" {
 				continue
 			}

@@ -302,5 +302,7 @@ func (e *Engine) as(ctx context.Context, name, what string, wait bool, f func(*i
 		return err
 	}
 	err = f(in)
-	return errors.Join(err, in.Close(ctx))
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return errors.Join(err, in.Close(closing))
 }

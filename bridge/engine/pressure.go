@@ -59,7 +59,7 @@ func (p *pressure) look(ctx context.Context) (bool, error) {
 	if float64(info.State.Bytes) > nearlyFull*float64(info.Config.MaxBytes) && info.Config.MaxBytes > 0 {
 		margin := info.State.FirstSeq + info.State.Msgs/10 // what the next few events could push out
 		for _, c := range p.e.consumers {
-			if c.cfg.Protect && c.run1.Status(info.State.LastSeq).Position < margin {
+			if c.cfg.Protect && c.runner().Status(info.State.LastSeq).Position < margin {
 				p.no = true
 			}
 		}

@@ -154,17 +154,22 @@ func (p *producer) status() bridge.ProducerStatus {
 }
 
 func (k *consumer) status(log bridge.LogStatus) bridge.ConsumerStatus {
-	s := k.run1.Status(log.LastSeq)
+	s := k.runner().Status(log.LastSeq)
 	k.mu.Lock()
 	if k.standby != nil {
 		s.Health, s.Error = bridge.Idle, "standing by: "+k.standby.Error()
 	}
 	k.mu.Unlock()
+	if s.Held == nil {
+		s.Held = map[string]uint64{}
+	}
 	if gate, n := k.skipped.count(); n > 0 {
-		if s.Held == nil {
-			s.Held = map[string]uint64{}
-		}
 		s.Held[gate] += n
+	}
+	if k.deletes != nil {
+		if n := k.deletes.held.Load(); n > 0 {
+			s.Held["on_delete"] += n
+		}
 	}
 	s.Overtaken = overtaken(log, s, time.Now())
 	return s
