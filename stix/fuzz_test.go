@@ -2,7 +2,9 @@ package stix
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
+	"reflect"
 	"testing"
 	"testing/iotest"
 	"unicode/utf8"
@@ -41,6 +43,14 @@ func FuzzParse(f *testing.F) {
 		}
 		if err == nil && !bytes.Equal(value, want) {
 			t.Fatalf("got %q, want %q", value, want)
+		}
+		if err == nil {
+			d := json.NewDecoder(bytes.NewReader(raw))
+			d.UseNumber()
+			var want any
+			if got, err := Value(raw); err != nil || d.Decode(&want) == nil && !reflect.DeepEqual(got, want) {
+				t.Fatalf("got %#v, want %#v, %v", got, want, err)
+			}
 		}
 		o, err := Parse(raw)
 		if err != nil {

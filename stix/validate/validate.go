@@ -1,11 +1,7 @@
 package validate
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -90,21 +86,7 @@ func decode(raw []byte) (any, error) {
 	if len(raw) > maxSize {
 		return nil, fmt.Errorf("larger than %d bytes", maxSize)
 	}
-	// Parse knows about depth and UTF-8, which the decoder is silent about.
-	var syntax *stix.SyntaxError
-	if _, err := stix.Parse(raw); errors.As(err, &syntax) || errors.Is(err, stix.ErrUTF8) || errors.Is(err, stix.ErrTooDeep) {
-		return nil, err
-	}
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	var value any
-	if err := d.Decode(&value); err != nil {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		return nil, err
-	}
-	return value, nil
+	return stix.Value(raw)
 }
 
 // object is a decoded JSON object.
