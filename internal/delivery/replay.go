@@ -193,12 +193,14 @@ func (p *replaying) take(ctx context.Context, i Item) error {
 		return nil
 	}
 	e := i.Event
-	a := p.aside(e)
+	a, paced := p.aside(e)
 	if a == nil {
 		p.front.pass(e.Seq)
 	} else {
-		if err := p.keepPace(ctx); err != nil {
-			return err
+		if paced {
+			if err := p.keepPace(ctx); err != nil {
+				return err
+			}
 		}
 		at := p.front.begin(e.Seq)
 		a.done = func(ending) { p.front.end(at) }
@@ -209,29 +211,29 @@ func (p *replaying) take(ctx context.Context, i Item) error {
 	return p.save(ctx)
 }
 
-// aside says what is to be decided about an event of the span, or nil.
-func (p *replaying) aside(e bridge.Event) *aside {
+// aside says what is to be decided about an event of the span, or nil; paced: it will most likely be delivered.
+func (p *replaying) aside(e bridge.Event) (a *aside, paced bool) {
 	d := &p.r.decide
 	v := d.gate.Object(gate.Of(e))
 	if (!v.Pass && gate.Never(v.Gate)) || !p.match(e) {
-		return nil
+		return nil, false
 	}
 	if p.order.Exact {
 		seq := e.Seq
-		return &aside{decide: func(ctx context.Context) (decision, error) { return d.exact(ctx, seq) }}
+		return &aside{decide: func(ctx context.Context) (decision, error) { return d.exact(ctx, seq) }}, v.Pass
 	}
 	sum := sha256.Sum256([]byte(e.Object.ID()))
 	key := [16]byte(sum[:])
 	before, again := p.seen[key]
 	if again && (before || !v.Pass) {
-		return nil
+		return nil, false
 	}
 	if len(p.seen) >= seenMost {
 		clear(p.seen)
 	}
 	p.seen[key] = v.Pass
 	f := fold{typ: e.Object.Type(), id: e.Object.ID(), seq: e.Seq, passed: v.Pass, again: again}
-	return &aside{decide: func(ctx context.Context) (decision, error) { return d.fold(ctx, f) }}
+	return &aside{decide: func(ctx context.Context) (decision, error) { return d.fold(ctx, f) }}, v.Pass
 }
 
 // keepPace sleeps so that no more than the rate is brought in.
