@@ -3,6 +3,8 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stixbridge/stixbridge/bridge"
@@ -10,29 +12,25 @@ import (
 
 // prepare makes the decisions that had to wait for the items' turn, and returns what is to be delivered.
 func (r *Runner) prepare(ctx context.Context, batch []*item) ([]*item, []bridge.Event, error) {
-	var decisions []decision
+	var undone []int
 	for i, it := range batch {
-		if !it.undone && !it.light && it.aside == nil {
-			continue
+		if it.undone || it.light || it.aside != nil {
+			undone = append(undone, i)
 		}
-		if decisions == nil {
-			decisions = make([]decision, len(batch))
+	}
+	decisions, err := r.decisions(ctx, batch, undone)
+	if err != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if ctx.Err() == nil {
+			r.s.temper.rest(time.Now(), backoff(2), err)
 		}
-		d, err := r.decide.turn(ctx, it)
-		if err != nil {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			if ctx.Err() == nil {
-				r.s.temper.rest(time.Now(), backoff(2), fmt.Errorf("deciding on event %d: %w", it.event.Seq, err))
-			}
-			for _, it := range batch {
-				r.s.back(it)
-			}
-			r.s.running--
-			r.work.Broadcast()
-			return nil, nil, err
+		for _, it := range batch {
+			r.s.back(it)
 		}
-		decisions[i] = d
+		r.s.running--
+		r.work.Broadcast()
+		return nil, nil, err
 	}
 	if decisions == nil {
 		events := make([]bridge.Event, len(batch))
@@ -48,6 +46,49 @@ func (r *Runner) prepare(ctx context.Context, batch []*item) ([]*item, []bridge.
 		return batch, events, nil
 	}
 	return r.sift(batch, decisions)
+}
+
+// askers is how many decisions of a batch are made at a time: each waits for answers from the log and the latest objects, and no two
+// are about one object.
+const askers = 8
+
+// decisions makes the decisions on some items of a batch; nil when there are none.
+func (r *Runner) decisions(ctx context.Context, batch []*item, undone []int) ([]decision, error) {
+	if len(undone) == 0 {
+		return nil, nil
+	}
+	out, errs := make([]decision, len(batch)), make([]error, len(batch))
+	ask := func(i int) bool {
+		out[i], errs[i] = r.decide.turn(ctx, batch[i])
+		return errs[i] == nil
+	}
+	if len(undone) <= 2 {
+		for _, i := range undone {
+			if !ask(i) {
+				break
+			}
+		}
+	} else {
+		var next atomic.Int64
+		var g sync.WaitGroup
+		for range min(askers, len(undone)) {
+			g.Go(func() {
+				for n := next.Add(1); int(n) <= len(undone); n = next.Add(1) {
+					if !ask(undone[n-1]) {
+						next.Store(int64(len(undone))) // one is enough to wait
+						return
+					}
+				}
+			})
+		}
+		g.Wait()
+	}
+	for i, err := range errs {
+		if err != nil {
+			return nil, fmt.Errorf("deciding on event %d: %w", batch[i].event.Seq, err)
+		}
+	}
+	return out, nil
 }
 
 // sift takes out of the batch what is not to be delivered now.
