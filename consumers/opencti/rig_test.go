@@ -67,7 +67,7 @@ func (g *rig) sink(change ...func(*Config)) {
 		g.t.Fatal(err)
 	}
 	g.s = made.(*sink)
-	g.s.ping, g.s.poll, g.s.pace.queue, g.s.patience = 50*time.Millisecond, 50*time.Millisecond, 20*time.Millisecond, 500*time.Millisecond
+	g.s.ping, g.s.poll, g.s.pace.queue, g.s.patience, g.s.pace.work = 50*time.Millisecond, 50*time.Millisecond, 20*time.Millisecond, 500*time.Millisecond, 300*time.Millisecond
 	g.t.Cleanup(func() { _ = made.(*sink).Close() })
 	if err := g.s.Start(g.t.Context(), g.env()); err != nil {
 		g.t.Fatal(err)

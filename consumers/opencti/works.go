@@ -135,11 +135,16 @@ func (w *works) close(ctx context.Context, k *work) {
 	if w.current == k {
 		w.current = nil
 	}
-	n := k.took
-	k.closed = true
+	n, spare := k.took, k.spare
+	k.spare, k.said, k.closed = 0, k.said-k.spare, true
 	w.mu.Unlock()
 	if w.s.QueueProtocol == "api" { // marked as processed it would look complete before the platform's worker began
 		return
+	}
+	if spare > 0 { // nobody will report on these
+		if err := w.s.client.Expect(ctx, k.id, -spare); err != nil {
+			w.s.lent().Log.Debug("expectations not taken back", "work", k.id, "error", err)
+		}
 	}
 	if err := w.s.client.Processed(ctx, k.id, fmt.Sprintf("%d objects sent", n), false); err != nil {
 		w.s.lent().Log.Debug("work not marked as processed", "work", k.id, "error", err)
@@ -197,7 +202,7 @@ func (w *works) look(ctx context.Context) {
 		}
 		w.mu.Lock()
 		k.track = got.Tracking
-		complete := k.closed && (got.Status == "complete" || got.Tracking.Processed >= k.said-k.spare && k.said > 0)
+		complete := k.closed && (got.Status == "complete" || got.Tracking.Processed >= k.said && k.said > 0)
 		w.mu.Unlock()
 		if complete {
 			if n := len(got.Errors); n >= errorsPerWork {
