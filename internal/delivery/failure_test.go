@@ -30,8 +30,8 @@ func TestAnOutageConsumesNothingAndCountsAgainstNoEvent(t *testing.T) {
 		if s.Health != bridge.Retrying || s.Error != "connection refused" || s.Position != 0 || s.NextTry.IsZero() {
 			t.Errorf("status %+v", s)
 		}
-		if sink.calls < 600 || sink.calls > 1200 {
-			t.Errorf("%d calls in six hours", sink.calls)
+		if sink.count() < 600 || sink.count() > 1200 {
+			t.Errorf("%d calls in six hours", sink.count())
 		}
 		sink.set(nil)
 		began := time.Now()
@@ -193,8 +193,8 @@ func TestAnAuthenticationErrorPausesUntilTheTargetAcceptsUsAgain(t *testing.T) {
 		if s := r.Status(60); s.Health != bridge.Refused || s.Error != "401" || s.Position != 0 {
 			t.Errorf("status %+v", s)
 		}
-		if sink.calls > 10 {
-			t.Errorf("%d calls in 3 s", sink.calls)
+		if sink.count() > 10 {
+			t.Errorf("%d calls in 3 s", sink.count())
 		}
 		time.Sleep(24 * time.Hour)
 		sink.set(nil)
@@ -223,8 +223,8 @@ func TestRetryAfterLeavesTheTargetAlone(t *testing.T) {
 			w.put(bridge.Event{Object: obj(fmt.Sprint(i), 1)})
 		}
 		w.start(w.config(sink)).drain()
-		if sink.calls != 2 || time.Since(began) < 40*time.Second {
-			t.Errorf("%d calls, %s", sink.calls, time.Since(began))
+		if sink.count() != 2 || time.Since(began) < 40*time.Second {
+			t.Errorf("%d calls, %s", sink.count(), time.Since(began))
 		}
 	})
 }

@@ -104,12 +104,12 @@ func TestNothingIsDeliveredBeforeTheTargetIsStarted(t *testing.T) {
 		}
 		time.Sleep(time.Hour + 400*time.Millisecond)
 		synctest.Wait()
-		if s := r.Status(1); s.Health != bridge.Refused || s.Error != "401" || sink.calls != 0 {
-			t.Errorf("%q %q, %d calls", s.Health, s.Error, sink.calls)
+		if s := r.Status(1); s.Health != bridge.Refused || s.Error != "401" || sink.count() != 0 {
+			t.Errorf("%q %q, %d calls", s.Health, s.Error, sink.count())
 		}
 		r.drain()
-		if sink.calls != 1 {
-			t.Errorf("%d calls", sink.calls)
+		if sink.count() != 1 {
+			t.Errorf("%d calls", sink.count())
 		}
 		if err := sink.env.DeadLetter(t.Context(), bridge.Event{Seq: 1, Op: bridge.Create, Object: obj("a", 1)}, "rejected"); err != nil || w.letters["1 create"].Reason != ReasonTarget {
 			t.Errorf("%v, letters %v", err, w.letters)
@@ -140,8 +140,8 @@ func TestAProbeThatLiesIsNotBelievedForEver(t *testing.T) {
 		r := w.start(w.config(sink))
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		if sink.calls > 40 || sink.calls < 15 {
-			t.Errorf("%d calls in ten minutes", sink.calls)
+		if sink.count() > 40 || sink.count() < 15 {
+			t.Errorf("%d calls in ten minutes", sink.count())
 		}
 		sink.set(nil)
 		r.drain()
@@ -163,8 +163,8 @@ func TestWhileRefusedOnlyTheProbeGoesOut(t *testing.T) {
 		r := w.start(cfg)
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if sink.calls > 8 || sink.probes < 100 {
-			t.Errorf("%d calls and %d probes in an hour", sink.calls, sink.probes)
+		if sink.count() > 8 || sink.probes < 100 {
+			t.Errorf("%d calls and %d probes in an hour", sink.count(), sink.probes)
 		}
 		if s := r.Status(100); s.Error != "403 on probe" || s.Health != bridge.Refused {
 			t.Errorf("%q %q", s.Health, s.Error)

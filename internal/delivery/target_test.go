@@ -88,3 +88,10 @@ func (t *target) holds() map[string]string {
 	}
 	return m
 }
+
+// count is how often it was called.
+func (t *target) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.calls
+}
