@@ -38,7 +38,7 @@ func (d *decider) glance(e bridge.Event) glimpse {
 		return glimpse{held: gate.Ops} // of a later contract
 	}
 	v := d.gate.Object(gate.Of(e))
-	g := glimpse{missing: v.Missing}
+	g := glimpse{missing: v.Missing, err: v.Err}
 	switch {
 	case !v.Pass && !d.gate.Fickle(v) && (gate.Never(v.Gate) || e.Retracts() || !d.mayHold(e)):
 		g.held = v.Gate

@@ -231,3 +231,19 @@ func TestAReadErrorHoldsTheEventAndIsVisible(t *testing.T) {
 		}
 	})
 }
+
+func TestAnExpressionThatFailsIsCountedAndNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, sink := newWorld(t), &target{}
+		w.put(bridge.Event{Object: obj("a", 80)})
+		cfg := w.config(sink)
+		cfg.Gate = w.gates(bridge.ConsumerConfig{Where: "v"}, bridge.Traits{}, gate.Options{Where: func(gate.View) (bool, bool, error) {
+			return true, false, errors.New("takes too long")
+		}})
+		r := w.start(cfg)
+		r.drain()
+		if f := r.Figures(); f.Broken != 1 || f.BrokenBy != "event 1: takes too long" || len(sink.got) != 0 {
+			t.Errorf("%+v, %s", f, sink.story())
+		}
+	})
+}

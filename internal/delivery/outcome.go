@@ -10,12 +10,13 @@ import (
 
 // counters of a runner; the runner's lock guards them.
 type counters struct {
-	delivered, retracted, retries, dead, calls, missing, lost uint64
-	lostAt, arrivedAt                                         time.Time
-	held                                                      map[string]uint64
-	rate                                                      meter
-	health                                                    string
-	since                                                     time.Time
+	delivered, retracted, retries, dead, calls, missing, lost, broken uint64
+	brokenText                                                        string
+	lostAt, arrivedAt                                                 time.Time
+	held                                                              map[string]uint64
+	rate                                                              meter
+	health                                                            string
+	since                                                             time.Time
 }
 
 func (c *counters) hold(gate string) {

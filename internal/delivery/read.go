@@ -106,6 +106,10 @@ func (r *Runner) take(ctx context.Context, i Item) error {
 	if v.missing {
 		r.stat.missing++
 	}
+	if v.err != nil {
+		r.stat.broken++
+		r.stat.brokenText = fmt.Sprintf("event %d: %v", e.Seq, v.err)
+	}
 	if v.held != "" {
 		r.stat.hold(v.held)
 		r.advance(e.Seq)
@@ -162,5 +166,6 @@ func (r *Runner) gap(ctx context.Context, seq uint64) error {
 type glimpse struct {
 	held    string // by this gate, for certain
 	missing bool
-	undone  bool // needs a decision when its turn has come
+	err     error // the where expression could not be evaluated
+	undone  bool  // needs a decision when its turn has come
 }

@@ -95,6 +95,8 @@ const lossShown = 24 * time.Hour
 type Figures struct {
 	Lost      uint64    // sequences that retention removed before they were read
 	Missing   uint64    // comparisons with properties that an object did not have
+	Broken    uint64    // objects on which the where expression failed, and so held back
+	BrokenBy  string    // the last of them, and its error
 	Dead      uint64    // dead letters stored by this run
 	LastGood  time.Time // when the target last took an event
 	Window    int       // events held in memory
@@ -110,7 +112,7 @@ func (r *Runner) Figures() Figures {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f := Figures{
-		Lost: r.stat.lost, Missing: r.stat.missing, Dead: r.stat.dead, LastGood: r.stat.arrivedAt,
+		Lost: r.stat.lost, Missing: r.stat.missing, Broken: r.stat.broken, BrokenBy: r.stat.brokenText, Dead: r.stat.dead, LastGood: r.stat.arrivedAt,
 		Window: r.s.heavy, Ahead: r.s.floors.count, Bytes: r.s.bytes, Suspects: len(r.s.suspects), StartedAt: r.phase, Remedies: map[string]string{},
 	}
 	for name := range r.stat.held {
