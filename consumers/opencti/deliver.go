@@ -181,6 +181,9 @@ func messageID(batch []bridge.Event, one piece) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
+// unfit are answers that say that the bundle, not the platform, is the trouble.
+var unfit = map[int]bool{http.StatusBadRequest: true, http.StatusRequestEntityTooLarge: true, http.StatusUnprocessableEntity: true}
+
 // push hands the pieces over by HTTP, in one bundle: the platform splits it again.
 func (s *sink) push(ctx context.Context, ses *session, batch []bridge.Event, p *plan) error {
 	work, err := s.works.take(ctx, ses, len(p.pieces))
@@ -209,7 +212,7 @@ func (s *sink) push(ctx context.Context, ses *session, batch []bridge.Event, p *
 	case opencti.Unregistered(err), errors.As(err, &e) && e.Name == "UNSUPPORTED_ERROR" && e.Message == "Invalid connector":
 		s.drop(ses)
 		return s.explain(err)
-	case errors.As(err, &e) && (e.Status == http.StatusRequestEntityTooLarge || e.Name == "UNSUPPORTED_ERROR" || e.Name == opencti.BadInput):
+	case errors.As(err, &e) && (unfit[e.Status] && e.Name == "" || e.Name == "UNSUPPORTED_ERROR" || e.Name == opencti.BadInput):
 		return bridge.Permanent(err)
 	default:
 		return s.explain(err)

@@ -237,7 +237,10 @@ func TestAFullQueueIsWaitedFor(t *testing.T) {
 	if kind(err) != "retry after" || !strings.Contains(err.Error(), "2.0 MB") {
 		t.Fatalf("%s: %v", kind(err), err)
 	}
-	g.p.Await("the ping tells of it", func() bool { i := g.p.Connector(g.id()).Info; return i["buffering"] == true && i["queue_messages_size"] == 2.0 })
+	g.p.Await("the ping tells of it", func() bool {
+		i := g.p.Connector(g.id()).Info
+		return i["buffering"] == true && i["queue_messages_size"] == 2.0
+	})
 	g.p.SetQueue(0, 0)
 	g.deliver(g.creates(malware(t, 1))...)
 	// Between two looks what was published counts as queued.

@@ -169,7 +169,9 @@ func obj(t *testing.T, format string, args ...any) stix.Object {
 	return o
 }
 
-func nid(typ string, n int) string { return fmt.Sprintf("%s--%08x-0000-4000-8000-000000000000", typ, n) }
+func nid(typ string, n int) string {
+	return fmt.Sprintf("%s--%08x-0000-4000-8000-000000000000", typ, n)
+}
 
 func indicator(t *testing.T, n int, more string) stix.Object {
 	return obj(t, `{"type":"indicator","spec_version":"2.1","id":%q,"created":"2026-11-20T10:00:00.000Z","modified":"2026-11-20T10:00:00.000Z","name":"i%d","pattern":"[url:value='x%d']","pattern_type":"stix","valid_from":"2026-11-20T10:00:00.000Z"%s}`, nid("indicator", n), n, n, more)

@@ -21,6 +21,7 @@ import (
 const Agent = "stixbridge"
 
 const (
+	hidden         = "********"
 	maxAnswer      = 16 << 20
 	defaultTimeout = 2 * time.Minute // of one call whose context has no deadline
 )
@@ -42,7 +43,7 @@ func New(base, token string, client *http.Client) *Client {
 }
 
 // Do sends one document and decodes its data into out, which may be nil. A platform that answers with errors, with whatever
-// status, gives an *Error. Nothing is retried.
+// status, gives an *Error. Nothing is retried. No error shows the token, also where the peer sends it back.
 func (c *Client) Do(ctx context.Context, query string, vars map[string]any, out any) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
@@ -76,6 +77,9 @@ func (c *Client) Do(ctx context.Context, query string, vars map[string]any, out 
 	}
 	if len(text) > maxAnswer {
 		return &Error{Status: resp.StatusCode, Message: "the answer is larger than 16 MiB"}
+	}
+	if c.token != "" {
+		text = bytes.ReplaceAll(text, []byte(c.token), []byte(hidden)) // before it is shortened
 	}
 	var answer struct {
 		Data   json.RawMessage `json:"data"`

@@ -75,6 +75,22 @@ func TestDoSaysWhatThePlatformSaid(t *testing.T) {
 	}
 }
 
+func TestNoErrorShowsTheTokenThatThePeerSendsBack(t *testing.T) {
+	for _, status := range []int{200, 401, 500} {
+		for _, body := range []string{`{"errors":[{"message":"bad token %s","name":"X"}]}`, "you sent %s", "<html>%s", strings.Repeat("x", 190) + "%s" + strings.Repeat("y", 900)} {
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(status)
+				_, _ = w.Write([]byte(strings.ReplaceAll(body, "%s", strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))))
+			}))
+			_, err := New(s.URL, "secret-token", nil).Version(t.Context())
+			s.Close()
+			if err == nil || strings.Contains(err.Error(), "secret") {
+				t.Errorf("status %d: %v", status, err)
+			}
+		}
+	}
+}
+
 func TestAnUnreachablePlatformIsAnErrorWithoutSecrets(t *testing.T) {
 	_, err := New("http://127.0.0.1:1/base/", "secret-token", nil).Version(t.Context())
 	if err == nil || strings.Contains(err.Error(), "secret-token") || !strings.Contains(err.Error(), "http://127.0.0.1:1/base/graphql") {

@@ -129,8 +129,16 @@ func (f *follower) after(ctx context.Context, err error, tries int) (time.Durati
 	return wait, f.p.explain(err)
 }
 
-// explain says what an error of the stream means and what to do about it.
+// explain says what an error of the stream means and what to do about it. It never shows the token, also where the peer sends it back.
 func (p *producer) explain(err error) error {
+	err = p.meaning(err)
+	if err != nil && strings.Contains(err.Error(), p.Token.Reveal()) {
+		return errors.New(strings.ReplaceAll(err.Error(), p.Token.Reveal(), p.Token.String()))
+	}
+	return err
+}
+
+func (p *producer) meaning(err error) error {
 	var refused *sse.HTTPError
 	switch {
 	case errors.Is(err, io.EOF):

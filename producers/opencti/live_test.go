@@ -18,7 +18,7 @@ import (
 )
 
 func section(s *ssetest.Server) Config {
-	return Config{URL: s.URL, Token: "t", Stream: "live", Start: "1970-01-01T00:00:00.001Z", ListenDelete: true, NoDependencies: true}
+	return Config{URL: s.URL, Token: "reader-token", Stream: "live", Start: "1970-01-01T00:00:00.001Z", ListenDelete: true, NoDependencies: true}
 }
 
 func TestEventsBecomeChanges(t *testing.T) {
@@ -59,7 +59,7 @@ func TestTheRequestCarriesTheOptions(t *testing.T) {
 	for _, k := range []string{"Authorization", "Listen-Delete", "No-Dependencies", "With-Inferences", "Last-Event-Id", "Accept"} {
 		got[k] = r.Header.Get(k)
 	}
-	want := map[string]string{"path": "/stream/live", "Authorization": "Bearer t", "Listen-Delete": "false", "No-Dependencies": "true", "With-Inferences": "true", "Last-Event-Id": "1795391999999-1073741824", "Accept": "text/event-stream"}
+	want := map[string]string{"path": "/stream/live", "Authorization": "Bearer reader-token", "Listen-Delete": "false", "No-Dependencies": "true", "With-Inferences": "true", "Last-Event-Id": "1795391999999-1073741824", "Accept": "text/event-stream"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}

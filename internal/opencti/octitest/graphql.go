@@ -287,7 +287,7 @@ func (p *Platform) answer(op string, v map[string]any) (data object, name, messa
 		c.Input = in
 		b := p.o.Broker
 		return object{"registerConnector": object{"id": id, "connector_state": c.State, "connector_user_id": p.User(), "jwks": jwks, "config": object{
-			"s3": object{"endpoint": "127.0.0.1", "port": 9000, "use_ssl": false, "bucket_name": "b", "bucket_region": "r", "access_key": "x", "secret_key": "x"},
+			"s3":         object{"endpoint": "127.0.0.1", "port": 9000, "use_ssl": false, "bucket_name": "b", "bucket_region": "r", "access_key": "x", "secret_key": "x"},
 			"connection": object{"host": b.Host, "vhost": b.VHost, "use_ssl": false, "port": b.Port, "user": b.User, "pass": b.Password},
 			"listen":     "listen_" + id, "listen_routing": "listen_routing_" + id, "listen_exchange": "amqp.connector.exchange",
 			"push": "push_" + id, "push_routing": "push_routing_" + id, "push_exchange": "amqp.worker.exchange",
