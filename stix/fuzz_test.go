@@ -70,6 +70,9 @@ func FuzzParse(f *testing.F) {
 		if _, err := o.Set("x", 1); err != nil {
 			t.Fatal(err)
 		}
+		if lifted, err := Lift(o); err == nil && len(lifted) == 0 {
+			t.Fatal("lifting lost the object")
+		}
 		if _, _, err := Split("", []Object{o}, SplitOptions{}); err != nil {
 			t.Fatal(err)
 		}

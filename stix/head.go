@@ -74,6 +74,7 @@ func Parse(raw []byte) (Object, error) {
 	if err != nil {
 		return Object{}, err
 	}
+	s.skip = true
 	if _, more := s.next(); more {
 		return Object{}, &SyntaxError{Offset: int64(s.pos), Index: -1, Msg: "data after the object"}
 	}

@@ -116,6 +116,7 @@ func (r *Reader) nextLine() (e Element, ok bool, err error) {
 			r.line = &Reader{Max: r.Max, src: bytes.NewReader(bytes.Clone(line))}
 			return e, false, nil
 		}
+		s.skip = true
 		if _, more := s.next(); more {
 			bad = &SyntaxError{Offset: int64(s.pos), Index: -1, Msg: "data after the object"}
 		}

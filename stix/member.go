@@ -250,6 +250,7 @@ func compact(raw []byte) ([]byte, error) {
 	if s.badUTF8 > 0 {
 		return nil, fmt.Errorf("byte %d: %w", s.badUTF8-1, ErrUTF8)
 	}
+	s.skip = true
 	if _, more := s.next(); more {
 		return nil, &SyntaxError{Offset: int64(s.pos), Index: -1, Msg: "data after the value"}
 	}
