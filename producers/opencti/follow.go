@@ -113,7 +113,7 @@ func (f *follower) after(ctx context.Context, err error, tries int) (time.Durati
 	case errors.As(err, &refused):
 		switch refused.Status {
 		case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusGone:
-			wait = max(f.p.refused, refused.RetryAfter)
+			wait = max(min(f.p.mend<<min(tries, 10), f.p.refused), refused.RetryAfter)
 		default:
 			wait = max(wait, refused.RetryAfter)
 		}

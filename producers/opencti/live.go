@@ -47,7 +47,8 @@ type pace struct {
 	idle    time.Duration // longest silence of the platform, which beats every 5 s
 	least   time.Duration // first wait before a new connection
 	most    time.Duration // longest one
-	refused time.Duration // wait after an answer that only somebody else can mend
+	mend    time.Duration // first wait after an answer that only somebody else can mend
+	refused time.Duration // longest one
 	commit  time.Duration // least time between two commits while events come
 	max     int           // largest event in bytes
 }
@@ -64,7 +65,7 @@ type producer struct {
 }
 
 func newProducer(c Config) (bridge.Producer, error) {
-	p := &producer{Config: c, pace: pace{idle: 30 * time.Second, least: 500 * time.Millisecond, most: 30 * time.Second, refused: time.Minute, commit: 250 * time.Millisecond, max: 64 << 20}}
+	p := &producer{Config: c, pace: pace{idle: 30 * time.Second, least: 500 * time.Millisecond, most: 30 * time.Second, mend: 5 * time.Second, refused: time.Minute, commit: 250 * time.Millisecond, max: 64 << 20}}
 	u, err := url.Parse(c.URL)
 	switch {
 	case c.URL == "":
@@ -171,6 +172,12 @@ func (p *producer) Probe(ctx context.Context) error {
 		return nil
 	}
 	return p.explain(err)
+}
+
+// Close lets go of connections that are kept alive.
+func (p *producer) Close() error {
+	p.client.CloseIdleConnections()
+	return nil
 }
 
 var errEnough = errors.New("enough")

@@ -186,7 +186,7 @@ func play(t *testing.T, c Config, tp *tape, cond func(*tape) bool, change ...fun
 		t.Fatal(err)
 	}
 	p := made.(*producer)
-	p.pace = pace{idle: 5 * time.Second, least: time.Millisecond, most: 20 * time.Millisecond, refused: 5 * time.Millisecond, max: 1 << 20}
+	p.pace = pace{idle: 5 * time.Second, least: time.Millisecond, most: 20 * time.Millisecond, mend: time.Millisecond, refused: 5 * time.Millisecond, max: 1 << 20}
 	for _, f := range change {
 		f(p)
 	}
