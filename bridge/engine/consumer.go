@@ -18,7 +18,6 @@ import (
 	"github.com/stixbridge/stixbridge/internal/eventlog"
 	"github.com/stixbridge/stixbridge/internal/gate"
 	"github.com/stixbridge/stixbridge/internal/intake"
-	"github.com/stixbridge/stixbridge/internal/where"
 	"github.com/stixbridge/stixbridge/stix"
 )
 
@@ -47,11 +46,10 @@ func (e *Engine) newConsumer(ctx context.Context, c config.Consumer) (*consumer,
 	}
 	opt := gate.Options{Markings: marks}
 	if c.Where != "" {
-		p, err := where.Compile(c.Where)
+		opt.Where, opt.Fickle, err = gate.Expression(c.Where, k.author)
 		if err != nil {
 			return nil, fmt.Errorf("consumer %s: where: %w", c.Name, err)
 		}
-		opt.Where = k.condition(p)
 	}
 	if k.gate, err = gate.Compile(c.ConsumerConfig, c.Traits, opt); err != nil {
 		return nil, fmt.Errorf("consumer %s: %w", c.Name, err)
@@ -93,16 +91,12 @@ func (k *consumer) config() delivery.Config {
 	}
 }
 
-// condition evaluates the where gate; author names are resolved within the consumer's ceiling.
-func (k *consumer) condition(p *where.Program) gate.Condition {
-	return func(v gate.View) (bool, bool, error) {
-		return p.Eval(v.Object, where.Vars{Op: string(v.Op), Producer: v.Producer, TLP: v.TLP, Resolve: func(ref string) (stix.Object, bool) {
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-			defer cancel()
-			o, ok, err := k.lookup(ctx, ref, "")
-			return o, ok && err == nil
-		}})
-	}
+// author resolves a reference of the where gate, within the consumer's ceiling.
+func (k *consumer) author(ref string) (stix.Object, bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	o, ok, err := k.lookup(ctx, ref, "")
+	return o, ok && err == nil
 }
 
 // env is what the plugin is lent.

@@ -27,16 +27,19 @@ func (e *Engine) drain(ctx context.Context) error {
 		stuck := true
 		for _, k := range e.consumers {
 			s := k.runner().Status(info.State.LastSeq)
-			if s.Lag == 0 && s.InFlight == 0 && s.Phase != "snapshot" {
+			if s.Lag == 0 && s.InFlight == 0 && s.Phase != "snapshot" && s.Replay == nil {
 				continue
 			}
-			if done := s.Position + s.Delivered; done != last[s.Name] || progress[s.Name].IsZero() {
+			if done := s.Position + s.Delivered + heldBack(s); done != last[s.Name] || progress[s.Name].IsZero() {
 				last[s.Name], progress[s.Name] = done, time.Now()
 			}
 			if s.Health != bridge.Stopped && time.Since(progress[s.Name]) < limit {
 				stuck = false
 			}
 			text := fmt.Sprintf("%s: %d events", s.Name, s.Lag)
+			if s.Replay != nil {
+				text += " and a replay"
+			}
 			if s.Error != "" {
 				text += " (" + s.Error + ")"
 			}
@@ -56,4 +59,11 @@ func (e *Engine) drain(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+func heldBack(s bridge.ConsumerStatus) (n uint64) {
+	for _, h := range s.Held {
+		n += h
+	}
+	return n
 }

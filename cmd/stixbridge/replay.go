@@ -72,7 +72,7 @@ func (c *replayCmd) Run(a *app) error {
 		for {
 			done, err := engine.ReplayDone(ctx, at.Store(), c.Consumer, o.ID)
 			if err != nil {
-				return err
+				return fmt.Errorf("the bridge went away (%w); the replay goes on when it runs again", err)
 			}
 			if done {
 				fmt.Fprintf(a.out, "%s: replay of %d to %d is through\n", c.Consumer, o.From, o.To)

@@ -119,6 +119,9 @@ func (b *Broker) Connect(component, producer string) (*nats.Conn, error) {
 		nats.Timeout(5 * time.Second),
 		nats.PingInterval(20 * time.Second),
 		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) {
+			if errors.Is(err, nats.ErrSlowConsumer) {
+				return // a reader that waits for its target; what is dropped is asked for again
+			}
 			if s != nil {
 				b.opt.Log.Warn("nats subscription", "subject", s.Subject, "error", err)
 				return
