@@ -35,6 +35,7 @@ func Attach(ctx context.Context, cfg *config.Loaded, opt Options, create bool) (
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
+	opt.command = true
 	n := cfg.Config.NATS
 	if n.URL != "" || n.Context != "" {
 		return attachTo(ctx, cfg, opt, create)
@@ -89,6 +90,9 @@ func (a *Attached) Detach() error {
 // Import runs a producer once under a name and returns what became of its input. The name's lease is taken: a configured producer of
 // that name must not run.
 func (a *Attached) Import(ctx context.Context, name string, level stix.TLP, p bridge.Producer, progress func(done, total int64, unit string)) (map[[2]string]uint64, error) {
+	if a.refused != nil {
+		return nil, a.refused
+	}
 	l, err := eventlog.Acquire(ctx, a.store.State, "producer."+name, "import", false)
 	if errors.Is(err, eventlog.ErrHeld) {
 		return nil, fmt.Errorf("%w; stop it, or choose another --producer", err)
@@ -156,6 +160,9 @@ func (a *Attached) StoreStatus(ctx context.Context) (bridge.Status, error) {
 func (a *Attached) While(ctx context.Context, names []string, f func(context.Context) error) error {
 	if a.Running {
 		return f(ctx)
+	}
+	if a.refused != nil {
+		return a.refused
 	}
 	a.producers = nil
 	a.consumers = slices.DeleteFunc(a.consumers, func(k *consumer) bool { return !slices.Contains(names, k.cfg.Name) })

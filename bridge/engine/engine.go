@@ -37,6 +37,8 @@ type Options struct {
 	AcceptClock   bool
 	AcceptLoss    bool
 	Log           *slog.Logger
+
+	command bool // opened by Attach: look, even where run would refuse to start
 }
 
 // Engine is an opened event log with the parts that run on it.
@@ -54,6 +56,8 @@ type Engine struct {
 	clock     *clock
 	pressure  *pressure
 	metrics   *metrics
+
+	refused error // what run would refuse to start with
 
 	mu    sync.Mutex
 	ready bool
@@ -154,12 +158,18 @@ func (e *Engine) open(ctx context.Context) error {
 		return err
 	}
 	if err := e.rename(ctx); err != nil {
-		return err
+		if !e.opt.command || !errors.Is(err, ErrRenamed) {
+			return err
+		}
+		e.refused = err
 	}
 	e.http = newClients(e.cfg, e.opt.Version)
 	e.metrics = newMetrics(e)
 	e.pressure = newPressure(e)
 	e.clock = newClock(e)
+	if e.refused != nil {
+		return nil // no position may be made under a name that is in doubt
+	}
 	for _, c := range e.cfg.Consumers {
 		if !e.wanted(c.Name) {
 			continue

@@ -94,7 +94,7 @@ func (e *Engine) rename(ctx context.Context) error {
 				errs = append(errs, fmt.Errorf("%s: %s %s: was: %s names one of kind %s, this is kind %s", n.place, n.role, n.name, n.was, old.Kind, n.kind))
 				continue
 			}
-			if err := e.move(ctx, n.role, n.was, n.name); err != nil {
+			if err := e.move(ctx, n.was, n.name); err != nil {
 				return err
 			}
 			e.log.Info("renamed", "from", n.was, "to", n.name)
@@ -115,7 +115,7 @@ func (e *Engine) rename(ctx context.Context) error {
 }
 
 // move gives what is kept under an old name to a new one. A crash in between is mended by the same configuration: each step may be repeated.
-func (e *Engine) move(ctx context.Context, role, from, to string) error {
+func (e *Engine) move(ctx context.Context, from, to string) error {
 	st := e.store.State
 	prefixes := []string{"pos." + from + ".", "plugin." + from + ".", "replay." + from + "."}
 	for _, p := range prefixes {
@@ -129,10 +129,8 @@ func (e *Engine) move(ctx context.Context, role, from, to string) error {
 			}
 		}
 	}
-	if role == "producer" {
-		if err := e.moveObjects(ctx, from, to); err != nil {
-			return err
-		}
+	if err := e.moveObjects(ctx, from, to); err != nil { // of a producer or an enricher; a sink asserts nothing
+		return err
 	}
 	for _, k := range []string{"cursor.", "producer.", "paused.", "known."} {
 		if err := e.moveKey(ctx, k+from, k+to); err != nil {
@@ -157,7 +155,7 @@ func (e *Engine) moveKey(ctx context.Context, from, to string) error {
 // moveObjects writes what the old producer asserts under the new one's name, so that a first read of the same source is silent.
 func (e *Engine) moveObjects(ctx context.Context, from, to string) error {
 	check, err := e.store.Latest.Checkpoint(ctx, from)
-	if err != nil {
+	if err != nil || check.Seq == 0 {
 		return err
 	}
 	var batch []*nats.Msg

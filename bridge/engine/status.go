@@ -45,6 +45,9 @@ func (e *Engine) Status(ctx context.Context) (bridge.Status, error) {
 		s.Orphans = append(s.Orphans, fmt.Sprintf("%s %s (kind %s)", gone[name].Role, name, gone[name].Kind))
 	}
 	s.Problems = problems(s, e.pressure != nil && e.pressure.waiting())
+	if e.refused != nil {
+		s.Problems = append([]string{e.refused.Error()}, s.Problems...)
+	}
 	return s, nil
 }
 
