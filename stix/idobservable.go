@@ -151,7 +151,7 @@ func cleanText(dst, raw []byte) ([]byte, error) {
 	case '{', '[', 'n':
 		return nil, errors.New("not a string")
 	}
-	if bytes.IndexAny(raw, ".eE") < 0 {
+	if !bytes.ContainsAny(raw, ".eE") {
 		if string(raw) == "-0" {
 			raw = raw[1:]
 		}

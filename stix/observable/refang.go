@@ -26,7 +26,7 @@ func Refang(s string) string {
 		}
 		s = kind + strings.ToLower(s[m[4]:m[5]]) + "://" + s[m[1]:]
 	}
-	if strings.IndexAny(s, `[({\`) < 0 && !strings.Contains(s, " ") || v6URL.MatchString(s) {
+	if !strings.ContainsAny(s, `[({\`) && !strings.Contains(s, " ") || v6URL.MatchString(s) {
 		return s
 	}
 	if upper := strings.ToUpper(s); strings.HasPrefix(upper, "HK") && strings.Contains(s, `\`) {

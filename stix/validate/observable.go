@@ -180,6 +180,12 @@ func portableExecutable(c *checker, o object, at string) {
 	}
 }
 
+func startupInfo(c *checker, o object, at string) {
+	if dict, ok := o["startup_info"].(object); ok {
+		c.properties(dict, at+"/startup_info", startupRule)
+	}
+}
+
 func requestHeader(c *checker, o object, at string) {
 	dict, _ := o["request_header"].(object)
 	for _, key := range sortedKeys(dict) {

@@ -70,7 +70,7 @@ var extensionRules = map[string]map[string]*rule{
 	"process": {
 		"windows-process-ext": table("6.13.2", sco, `aslr_enabled bool; dep_enabled bool; priority string; owner_sid string; window_title string;
 			startup_info dict; integrity_level enum(low|medium|high|system)`).any("aslr_enabled", "dep_enabled", "priority", "owner_sid",
-			"window_title", "startup_info", "integrity_level"),
+			"window_title", "startup_info", "integrity_level").also(startupInfo),
 		"windows-service-ext": table("6.13.3", sco, `service_name string; descriptions [string]; display_name string; group_name string;
 			start_type enum(SERVICE_AUTO_START|SERVICE_BOOT_START|SERVICE_DEMAND_START|SERVICE_DISABLED|SERVICE_SYSTEM_ALERT);
 			service_dll_refs [ref(file)];
@@ -97,6 +97,10 @@ var (
 
 	valueRule = table("6.17.2", sco, `name string; data string; data_type enum(REG_NONE|REG_SZ|REG_EXPAND_SZ|REG_BINARY|REG_DWORD|REG_DWORD_BIG_ENDIAN|REG_DWORD_LITTLE_ENDIAN|REG_LINK|REG_MULTI_SZ|REG_RESOURCE_LIST|REG_FULL_RESOURCE_DESCRIPTION|REG_RESOURCE_REQUIREMENTS_LIST|REG_QWORD|REG_INVALID_TYPE)`).
 			any("name", "data", "data_type")
+
+	startupRule = table("6.13.2", sco, `lpDesktop string; lpTitle string; dwFillAttribute string; dwFlags string; wShowWindow string;
+		hStdInput string; hStdOutput string; hStdError string; cb int; dwX int; dwY int; dwXSize int; dwYSize int; dwXCountChars int;
+		dwYCountChars int; cbReserved2 int(0..0)`)
 
 	partRule = table("6.6.2", sco, `body string; body_raw_ref ref(artifact|file); content_type string; content_disposition string`)
 

@@ -58,9 +58,28 @@ var (
 	mime    = regexp.MustCompile(`^(application|audio|font|haptics|image|message|model|multipart|text|video)/[a-zA-Z0-9.+_-]+$`)
 	mac     = regexp.MustCompile(`^([0-9a-f]{2}:){5}[0-9a-f]{2}$`)
 	cpe     = regexp.MustCompile(`^cpe:2\.3:[aho*-](:(((\?*|\*?)([a-zA-Z0-9\-._]|(\\[\\*?!"#$%&'()+,/:;<=>@\[\]^` + "`" + `{|}~]))+(\?*|\*?))|[*-])){5}(:(([a-zA-Z]{2,3}(-([a-zA-Z]{2}|[0-9]{3}))?)|[*-]))(:(((\?*|\*?)([a-zA-Z0-9\-._]|(\\[\\*?!"#$%&'()+,/:;<=>@\[\]^` + "`" + `{|}~]))+(\?*|\*?))|[*-])){4}$`)
-	uri     = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:(//(([A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*@)?(\[[0-9A-Fa-f]*:[0-9A-Fa-f:.]*\]|([A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(:\d*)?(/.*)?|[^/?#].*|/[^/].*)?$`)
-	uriTail = regexp.MustCompile(`^([A-Za-z0-9._~!$&'()*+,;=:@/\[\]-]|%[0-9A-Fa-f]{2})*(\?([A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?(#([A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?$`)
+	// RFC 3986: scheme and authority, then path, query and fragment
+	uriHead = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:(//(([A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*@)?(\[[0-9A-Fa-f]*:[0-9A-Fa-f:.]*\]|([A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(:\d*)?)?`)
+	uriTail = regexp.MustCompile(`^([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*(\?([A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?(#([A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?$`)
 )
+
+// isURI reports whether s is a URI.
+func isURI(s string) bool {
+	head := uriHead.FindString(s)
+	tail := s[len(head):]
+	if head == "" || !uriTail.MatchString(tail) {
+		return false
+	}
+	authority := strings.Contains(head, "//")
+	return !authority && !strings.HasPrefix(tail, "//") || authority && (tail == "" || strings.IndexByte("/?#", tail[0]) >= 0)
+}
+
+// url checks a URL.
+func (c *checker) url(value any, at string) {
+	if s, ok := c.text(value, at); ok && !isURI(s) {
+		c.add(at, RuleFormat, "%q is no URL", shorten(s))
+	}
+}
 
 func (c *checker) matches(value any, at string, form *regexp.Regexp, what string) {
 	if s, ok := c.text(value, at); ok && !form.MatchString(s) {
@@ -87,7 +106,7 @@ func (c *checker) externalReference(value any, at string) {
 			}
 		}
 		if url, ok := o["url"].(string); ok {
-			c.matches(url, at+"/url", uri, "URL")
+			c.url(url, at+"/url")
 		}
 		if hashes, ok := o["hashes"]; ok {
 			c.hashes(hashes, at+"/hashes")

@@ -124,7 +124,7 @@ var kinds = map[string]func(*checker, string, any){
 	"dict":     func(c *checker, at string, v any) { c.dictionary(v, at) },
 	"hex":      func(c *checker, at string, v any) { c.hex(v, at) },
 	"bin":      func(c *checker, at string, v any) { c.binary(v, at) },
-	"url":      func(c *checker, at string, v any) { c.matches(v, at, uri, "URL") },
+	"url":      func(c *checker, at string, v any) { c.url(v, at) },
 	"ip4":      func(c *checker, at string, v any) { c.ip(v, at, true) },
 	"ip6":      func(c *checker, at string, v any) { c.ip(v, at, false) },
 	"mac":      func(c *checker, at string, v any) { c.matches(v, at, mac, "MAC address in lower case with colons") },

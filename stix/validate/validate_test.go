@@ -101,3 +101,15 @@ func TestHostileInputIsBounded(t *testing.T) {
 		}
 	}
 }
+
+func TestURLs(t *testing.T) {
+	for s, ok := range map[string]bool{
+		"http://example.com": true, "https://u:p@example.com:8443/a/b?c=d&e#f": true, "http://[2001:db8::1]/": true, "urn:x:y": true, "mailto:a@b.example": true,
+		"http://a b/": false, "http://x.example/a b": false, "http://x.example/é": false, "http://example[.]com/": false, "example.com": false, "/a": false, "": false,
+		"http://x.example/%zz": false, "http://x.example/[1]": false, "http:": true,
+	} {
+		if isURI(s) != ok {
+			t.Errorf("%q: want %v", s, ok)
+		}
+	}
+}
