@@ -194,8 +194,17 @@ func (r *Reader) scan(f func(*scanner) bool) (s *scanner, whole bool) {
 		if ok || s.fail != failShort {
 			return s, ok
 		}
-		if len(r.buf)-r.pos > r.max() || !r.fill() {
+		// A large value is scanned again only when there is twice as much of it, so that small
+		// reads do not make the cost quadratic.
+		unread := len(r.buf) - r.pos
+		more := unread + 1
+		if unread > 16<<10 {
+			more = min(2*unread, r.max()+1)
+		}
+		if unread > r.max() || !r.fill() {
 			return s, false
+		}
+		for len(r.buf)-r.pos < more && r.fill() {
 		}
 	}
 }

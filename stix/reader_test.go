@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -237,5 +238,24 @@ func TestElementsMayBeKept(t *testing.T) {
 		if want := fmt.Sprintf(`{"type":"indicator","id":"indicator--%d","name":"%d","a":[]}`, i, i); string(e.Raw) != want || e.Object.ID() != fmt.Sprintf("indicator--%d", i) {
 			t.Fatalf("%d: %s %s", i, e.Raw, e.Object.ID())
 		}
+	}
+}
+
+// trickle gives small pieces, as a slow connection does.
+type trickle struct{ r io.Reader }
+
+func (t trickle) Read(p []byte) (int, error) { return t.r.Read(p[:min(len(p), 1000)]) }
+
+func TestLargeElementsInSmallPiecesAreReadInLinearTime(t *testing.T) {
+	big := `{"type":"note","id":"note--1","content":"` + strings.Repeat("x", 20<<20) + `"}`
+	in := `{"type":"bundle","objects":[` + big + "," + object(1) + "," + big + "]}"
+	start := time.Now()
+	got, _ := read(t, trickle{strings.NewReader(in)}, 0)
+	if diff := cmp.Diff([]string{"note--1", "indicator--1", "note--1"}, got); diff != "" {
+		t.Error(diff)
+	}
+	// 40,000 reads: scanning from the start at each would take minutes.
+	if took := time.Since(start); took > 30*time.Second {
+		t.Errorf("took %s", took)
 	}
 }
