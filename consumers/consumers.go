@@ -4,6 +4,7 @@ package consumers
 import (
 	"github.com/stixbridge/stixbridge/bridge"
 	"github.com/stixbridge/stixbridge/consumers/file"
+	"github.com/stixbridge/stixbridge/consumers/opencti"
 	"github.com/stixbridge/stixbridge/consumers/warninglist"
 	"github.com/stixbridge/stixbridge/consumers/webhook"
 )
@@ -11,6 +12,7 @@ import (
 // Sinks returns the kinds of sinks in the order of the reference page.
 func Sinks() []bridge.Plugin[bridge.Sink] {
 	return []bridge.Plugin[bridge.Sink]{
+		opencti.Plugin,
 		file.Plugin,
 		webhook.Plugin,
 	}

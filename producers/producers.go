@@ -3,6 +3,7 @@ package producers
 
 import (
 	"github.com/stixbridge/stixbridge/bridge"
+	"github.com/stixbridge/stixbridge/producers/opencti"
 	"github.com/stixbridge/stixbridge/producers/stix"
 )
 
@@ -10,5 +11,6 @@ import (
 func All() []bridge.Plugin[bridge.Producer] {
 	return []bridge.Plugin[bridge.Producer]{
 		stix.Plugin,
+		opencti.Plugin,
 	}
 }
