@@ -3,14 +3,15 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/stixbridge/stixbridge/bridge/engine"
-	"github.com/stixbridge/stixbridge/internal/config"
 )
 
 // toFile compares the way from the log to a file sink, with gates, order, durable position and fsync, with a bare ordered consumer
@@ -27,7 +28,7 @@ func toFile(ctx context.Context, b *bench) error {
 	var ours, bare side
 	for i := range b.runs {
 		path := filepath.Join(b.tmp, fmt.Sprintf("events-%d.jsonl", i))
-		err := b.delivering(ctx, "file", dir, fmt.Sprintf("{ kind: file, name: archive-%d, was: none, path: %q, start: all }", i, path), config.Plugins{}, &ours)
+		err := b.delivering(ctx, "file", dir, fmt.Sprintf("archive-%d", i), fmt.Sprintf("kind: file, path: %q", path), c.objects, &ours)
 		if err == nil {
 			err = lines(path, c.objects)
 		}
@@ -65,26 +66,84 @@ func (b *bench) filled(ctx context.Context) (string, error) {
 	return dir, err
 }
 
-// delivering runs the bridge on a store with one consumer until that has dealt with everything, its position durable, and notes the
-// time: from the start of the run to its end, and so with the lease, the start of the sink and the last save.
-func (b *bench) delivering(ctx context.Context, profile, dir, consumer string, more config.Plugins, into *side) error {
-	cfg, err := b.configure(dir, "consumers: [ "+consumer+" ]\n", more)
+// delivering runs the bridge on a store with one consumer, and notes how long that takes from the moment when it may begin until the
+// target has confirmed the last event. It begins paused, so that the bridge's own start is not part of the figure; what its window
+// holds by then was read before.
+func (b *bench) delivering(ctx context.Context, profile, dir, name, consumer string, n int, into *side) error {
+	cfg, err := b.configure(dir, fmt.Sprintf("consumers: [ { name: %s, was: none, start: all, %s } ]\n", name, consumer))
 	if err != nil {
 		return err
 	}
-	e, err := engine.Open(ctx, cfg, engine.Options{Version: "bench", Once: true, Log: quiet})
+	e, err := engine.Open(ctx, cfg, engine.Options{Version: "bench", Log: quiet})
 	if err != nil {
 		return err
 	}
-	err = b.profiled(profile, func() error {
-		t, err := clock(func() error { return e.Run(ctx) })
-		*into = append(*into, t)
-		return err
-	})
-	if cerr := e.Close(); err == nil {
-		err = cerr
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	err = engine.Pause(ctx, e.Store(), name, "bench")
+	go func() { ended <- e.Run(running) }()
+	if err == nil {
+		err = idle(ctx)
 	}
-	return err
+	if err == nil {
+		err = b.profiled(profile, func() error {
+			s, err := clock(func() error {
+				if err := engine.Resume(ctx, e.Store(), name); err != nil {
+					return err
+				}
+				return through(ctx, e, uint64(n), ended)
+			})
+			*into = append(*into, s)
+			return err
+		})
+	}
+	stop()
+	return errors.Join(err, <-ended, e.Close())
+}
+
+// idle waits until this process has had next to nothing to do for half a second.
+func idle(ctx context.Context) error {
+	for calm := 0; calm < 5; calm++ {
+		before := burnt()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+		if burnt()-before > 10*time.Millisecond {
+			calm = -1
+		}
+	}
+	return nil
+}
+
+// through waits until the one consumer has dealt with n events.
+func through(ctx context.Context, e *engine.Engine, n uint64, ended chan error) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-ended:
+			ended <- nil
+			return fmt.Errorf("the bridge ended before its time: %w", err)
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		s, err := e.Status(ctx)
+		if err != nil {
+			return err
+		}
+		c := s.Consumers[0]
+		done := c.Delivered + c.Dead
+		for _, held := range c.Held {
+			done += held
+		}
+		if done >= n {
+			return nil
+		}
+	}
 }
 
 // reading notes how long a bare reader takes over a store's log.

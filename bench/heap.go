@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -35,39 +36,14 @@ func heap(ctx context.Context, b *bench) error {
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(running) }()
-	if err = through(ctx, e, uint64(b.objects), ended); err == nil {
+	err = through(ctx, e, uint64(b.objects), ended)
+	if err == nil {
 		after := settled(ctx)
 		each := float64(after-before) / float64(b.objects) / 1024
 		b.add(result{Name: "live heap per distinct object", Ours: each, Unit: "KiB", Target: "≤ 0.5 KiB", Met: each <= 0.5})
-		stop()
-		err = <-ended
 	}
-	if cerr := e.Close(); err == nil {
-		err = cerr
-	}
-	return err
-}
-
-// through waits until the consumer has all events.
-func through(ctx context.Context, e *engine.Engine, n uint64, ended <-chan error) error {
-	tick := time.NewTicker(250 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case err := <-ended:
-			return fmt.Errorf("the bridge ended before its time: %w", err)
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-		s, err := e.Status(ctx)
-		if err != nil {
-			return err
-		}
-		if len(s.Consumers) == 1 && s.Consumers[0].Delivered >= n && s.Consumers[0].Lag == 0 {
-			return nil
-		}
-	}
+	stop()
+	return errors.Join(err, <-ended, e.Close())
 }
 
 // live is the heap in use after a collection, in bytes.

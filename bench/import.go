@@ -61,11 +61,11 @@ func importing(ctx context.Context, b *bench) error {
 }
 
 // imported runs the stix producer over the corpus once and returns how long it took until everything was durable.
-func (b *bench) imported(ctx context.Context, a *engine.Attached, c *corpus, profile, outcome string) (took time.Duration, err error) {
+func (b *bench) imported(ctx context.Context, a *engine.Attached, c *corpus, profile, outcome string) (took sample, err error) {
 	section, _ := json.Marshal(map[string]string{"path": c.path})
 	p, err := producer.Plugin.Build(section)
 	if err != nil {
-		return 0, err
+		return sample{}, err
 	}
 	err = b.profiled(profile, func() error {
 		var counts map[[2]string]uint64

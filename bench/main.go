@@ -125,10 +125,20 @@ func (b *bench) say(format string, args ...any) {
 }
 
 // clock measures f, after a collection and with nothing left to write, so that nobody pays for another's garbage and dirty pages.
-func clock(f func() error) (time.Duration, error) {
+func clock(f func() error) (sample, error) {
 	runtime.GC()
 	syscall.Sync()
+	before := burnt()
 	t := time.Now()
 	err := f()
-	return time.Since(t), err
+	return sample{wall: time.Since(t), cpu: burnt() - before}, err
+}
+
+// burnt is the processor time that this process, the embedded server included, has used.
+func burnt() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
