@@ -26,6 +26,9 @@ func cleaned(o stix.Object) (stix.Object, error) {
 	if err != nil {
 		return o, err
 	}
+	if o, err = platformMarkings(o); err != nil {
+		return o, err
+	}
 	raw, ok := o.Get("extensions")
 	if !ok {
 		return o, nil
@@ -56,6 +59,29 @@ func cleaned(o stix.Object) (stix.Object, error) {
 		return o, nil
 	}
 	return o.Set("extensions", all)
+}
+
+// platformMarkings names each TLP level by the id under which every platform has it: TLP 2.0 has ids of its own, which platforms do
+// not know, and an object whose marking they do not know they refuse.
+func platformMarkings(o stix.Object) (stix.Object, error) {
+	var ids, out []string
+	raw, ok := o.Get("object_marking_refs")
+	if !ok || json.Unmarshal(raw, &ids) != nil {
+		return o, nil
+	}
+	changed := false
+	for _, id := range ids {
+		if level, tlp := stix.MarkingTLP(id); tlp && level.MarkingID() != "" && level.MarkingID() != id {
+			id, changed = level.MarkingID(), true
+		}
+		if !slices.Contains(out, id) {
+			out = append(out, id)
+		}
+	}
+	if !changed {
+		return o, nil
+	}
+	return o.Set("object_marking_refs", out)
 }
 
 func drop(o stix.Object, keys []string) (stix.Object, error) {

@@ -57,6 +57,15 @@ func TestWhatObjectsReferToGoesFirstAndAlong(t *testing.T) {
 	}
 }
 
+func TestTLP2MarkingsGoUnderTheIDsThatPlatformsHave(t *testing.T) {
+	g := apiRig(t)
+	g.deliver(g.creates(indicator(t, 1, `,"object_marking_refs":["marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421","`+amber+`"]`))...)
+	i := g.p.Imports()[0]
+	if d := cmp.Diff([]any{amber}, i.Object["object_marking_refs"]); d != "" || i.Error != "" {
+		t.Error(d, i.Error)
+	}
+}
+
 func TestUnsupportedObjectsAreCountedAndNamed(t *testing.T) {
 	g := amqpRig(t)
 	g.work()

@@ -2,11 +2,16 @@ package amqp
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -402,6 +407,47 @@ func TestWrongCredentialsAreRefused(t *testing.T) {
 		if err := b.publisher(change).Publish(t.Context(), batch("a", 1, 1)); !errors.As(err, &refused) || strings.Contains(err.Error(), "guest:") {
 			t.Errorf("wrong %s: %v", name, err)
 		}
+	}
+}
+
+func TestTLSIsVerified(t *testing.T) {
+	b := start(t)
+	web := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate, which is for 127.0.0.1
+	defer web.Close()
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: web.TLS.Certificates})
+	b.must(err)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer l.Close()
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			up, err := net.Dial("tcp", net.JoinHostPort(b.Host, strconv.Itoa(b.Port)))
+			if err != nil {
+				_ = c.Close()
+				return
+			}
+			wg.Go(func() { _, _ = io.Copy(up, c); _ = up.Close() })
+			wg.Go(func() { _, _ = io.Copy(c, up); _ = c.Close() })
+		}
+	})
+	through := func(conf *tls.Config) func(*Config) {
+		return func(c *Config) {
+			c.Port, c.TLS, c.Patience = l.Addr().(*net.TCPAddr).Port, conf, 100*time.Millisecond
+		}
+	}
+	known := x509.NewCertPool()
+	known.AddCert(web.Certificate())
+	p := b.publisher(through(&tls.Config{RootCAs: known, ServerName: "127.0.0.1"}))
+	if err := p.Publish(t.Context(), batch("a", 3, 10)); err != nil {
+		t.Error(err)
+	}
+	_ = p.Close()
+	if err := b.publisher(through(&tls.Config{ServerName: "127.0.0.1"})).Publish(t.Context(), batch("b", 1, 10)); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("a certificate that nobody knows: %v", err)
 	}
 }
 

@@ -14,6 +14,7 @@ type cursor struct {
 	ID           string `json:"id,omitempty"`
 	RecoverUntil string `json:"recover_until,omitempty"` // a recovery from ID is under way, up to this date
 	Begun        bool   `json:"begun,omitempty"`         // the start is behind us: what is missing from here on is a gap
+	Empty        bool   `json:"empty,omitempty"`         // the history held nothing when we came to ID
 	Recovered    bool   `json:"recovered,omitempty"`     // ID is where a recovery ended, and the history may begin just after it
 }
 

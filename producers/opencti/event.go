@@ -1,13 +1,17 @@
 package opencti
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/stixbridge/stixbridge/bridge"
 	"github.com/stixbridge/stixbridge/stix"
@@ -16,17 +20,100 @@ import (
 // envelope is the data of an event of knowledge. Dependencies and recovered objects have no type, and the type of the others is what
 // happened in the platform, not what it means to this stream: an update can be sent as a delete.
 type envelope struct {
-	Version string          `json:"version"`
-	Type    string          `json:"type"`
-	Data    json.RawMessage `json:"data"`
-	Origin  struct {
-		User    string `json:"user_id"`
-		Referer string `json:"referer"`
-	} `json:"origin"`
-	Context struct {
-		ReversePatch json.RawMessage   `json:"reverse_patch"`
-		Sources      []json.RawMessage `json:"sources"`
-	} `json:"context"`
+	Type         string
+	Data         json.RawMessage
+	Origin       origin
+	ReversePatch json.RawMessage
+	Sources      []json.RawMessage
+}
+
+type origin struct {
+	User    string `json:"user_id"`
+	Referer string `json:"referer"`
+}
+
+// read takes the few members that matter out of the data, in one pass and without copies: a stream can bring tens of thousands a second.
+func (e *envelope) read(data []byte) error {
+	d := jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	err := members(d, func(name string) error {
+		switch name {
+		case "type":
+			return text(d, &e.Type)
+		case "data":
+			return raw(d, &e.Data)
+		case "origin":
+			v, err := d.ReadValue()
+			if err == nil {
+				_ = json.Unmarshal(v, &e.Origin) // of another form: an event of unknown origin
+			}
+			return err
+		case "context":
+			if d.PeekKind() != '{' {
+				return d.SkipValue()
+			}
+			return members(d, func(name string) error {
+				switch name {
+				case "reverse_patch":
+					return raw(d, &e.ReversePatch)
+				case "sources":
+					v, err := d.ReadValue()
+					if err == nil {
+						_ = json.Unmarshal(v, &e.Sources)
+					}
+					return err
+				}
+				return d.SkipValue()
+			})
+		}
+		return d.SkipValue()
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := d.ReadToken(); err != io.EOF {
+		return errors.New("more than one JSON value")
+	}
+	return nil
+}
+
+// members calls f for each member of the object that comes next; f must take its value.
+func members(d *jsontext.Decoder, f func(name string) error) error {
+	if k := d.PeekKind(); k != '{' {
+		if _, err := d.ReadToken(); err != nil {
+			return err
+		}
+		return errors.New("not an object")
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	for d.PeekKind() != '}' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return err
+		}
+		if err := f(name.String()); err != nil {
+			return err
+		}
+	}
+	_, err := d.ReadToken()
+	return err
+}
+
+func text(d *jsontext.Decoder, into *string) error {
+	if d.PeekKind() != '"' {
+		return d.SkipValue()
+	}
+	t, err := d.ReadToken()
+	*into = t.String()
+	return err
+}
+
+// raw copies the next value: the decoder's is valid until its next call only.
+func raw(d *jsontext.Decoder, into *json.RawMessage) error {
+	v, err := d.ReadValue()
+	*into = bytes.Clone(v)
+	return err
 }
 
 // Referers of events that nothing happened for.
@@ -90,7 +177,7 @@ func (f *follower) alive() { f.progress++ }
 // change says what an event means.
 func (p *producer) change(m message, recovering bool) (bridge.Change, error) {
 	var e envelope
-	if err := json.Unmarshal(m.Data, &e); err != nil {
+	if err := e.read(m.Data); err != nil {
 		return bridge.Change{}, fmt.Errorf("the event's data is not what a live stream sends: %w", err)
 	}
 	if len(e.Data) == 0 {
@@ -121,10 +208,10 @@ func (p *producer) change(m message, recovering bool) (bridge.Change, error) {
 			c.Op, c.Context.Reason = bridge.Retract, "left_filter"
 		}
 	case bridge.Update, bridge.Merge:
-		if n := len(e.Context.ReversePatch); n > 2 && n < bridge.MaxContext-2048 {
-			c.Context.ReversePatch = e.Context.ReversePatch
+		if n := len(e.ReversePatch); n > 2 && n < bridge.MaxContext-2048 {
+			c.Context.ReversePatch = e.ReversePatch
 		}
-		for _, raw := range e.Context.Sources {
+		for _, raw := range e.Sources {
 			if s, err := stix.Parse(raw); err == nil {
 				c.Sources = append(c.Sources, s)
 			}

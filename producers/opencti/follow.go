@@ -165,6 +165,7 @@ func (p *producer) meaning(err error) error {
 type connected struct {
 	First string `json:"firstEventId"`
 	Last  string `json:"lastEventId"`
+	Size  *int64 `json:"streamSize"`
 }
 
 // hello handles the connected event: it settles where a new producer begins, and notices a history that no longer reaches back to the
@@ -176,6 +177,9 @@ func (f *follower) hello(ctx context.Context, m message) error {
 	}
 	first, hasFirst := parsePosition(c.First)
 	last, hasLast := parsePosition(c.Last)
+	if c.Size != nil && *c.Size == 0 || first == (position{}) {
+		hasFirst = false
+	}
 	f.run.Health(nil)
 	if f.cur.RecoverUntil != "" {
 		return nil
@@ -185,10 +189,19 @@ func (f *follower) hello(ctx context.Context, m message) error {
 			last = position{}
 		}
 		f.restart(last)
+		f.cur.Empty = !hasFirst
 		return f.commit(ctx)
 	}
 	begun, initial := f.cur.Begun, f.at == position{}
-	lost := hasFirst && f.at.before(first) && !(begun && initial) && !(f.cur.Recovered && first.ms <= f.at.ms+1)
+	lost := hasFirst && f.at.before(first)
+	switch {
+	case !hasFirst && !f.cur.Empty:
+		f.cur.Empty, f.dirty = true, true
+	case hasFirst && !lost && f.cur.Empty:
+		f.cur.Empty, f.dirty = false, true
+	case f.cur.Empty, f.cur.Recovered && first.ms <= f.at.ms+1: // the history begins after our position because there was none before
+		lost = false
+	}
 	if lost && begun && f.gapAt != f.cur.ID {
 		f.gapAt = f.cur.ID
 		detail := "the platform trimmed its stream while nothing was read; what it holds now is read from its database, deletes and versions in between are lost"

@@ -226,8 +226,8 @@ func TestStartAllReadsTheDatabaseThenFollows(t *testing.T) {
 	must(t, p.Delete("identity--00000005-0000-4000-8000-000000000000"))
 	must(t, p.Merge("identity--00000006-0000-4000-8000-000000000000", "identity--00000007-0000-4000-8000-000000000000"))
 	_ = play(t, follow(p), tp, mirrors(p))
-	if n := len(p.StreamRequests()); n != 4 {
-		t.Errorf("%d connections, want one to ask, one to recover, one to follow, and one of the second run", n)
+	if n := len(p.StreamRequests()); n < 3 || n > 4 {
+		t.Errorf("%d connections, want one to ask, one to recover, one to follow unless it was stopped before, and one of the second run", n)
 	}
 	got := strings.Join(words(tp.changes()[41:]), ", ")
 	if want := "update identity 00000003, delete identity 00000005, merge identity 00000006"; !strings.Contains(got, want) || len(tp.entries) <= before {
@@ -281,6 +281,29 @@ func TestATrimmedHistoryIsAGapThatIsShownAndHealed(t *testing.T) {
 				t.Errorf("what the gap held is healed: %v", !old)
 			}
 		})
+	}
+}
+
+func TestAPlatformThatHeldNothingYetHasNoGap(t *testing.T) {
+	for _, start := range []string{"all", "new"} {
+		p := octitest.New(t, octitest.Options{})
+		c := follow(p)
+		c.Start = start
+		tp := newTape()
+		_ = play(t, c, tp, func(tp *tape) bool { return tp.cursor().Begun && tp.cursor().RecoverUntil == "" })
+		for i := range 5 {
+			must(t, p.Upsert(identity1(i, "v1")))
+		}
+		next := len(p.StreamRequests())
+		p.StreamFault(func(n int) ssetest.Fault {
+			return ssetest.Fault{After: 700, Cut: n == next} // inside the first events
+		})
+		_ = play(t, c, tp, mirrors(p))
+		must(t, p.Upsert(identity1(1, "v2")))
+		_ = play(t, c, tp, mirrors(p))
+		if len(tp.gaps) > 0 || tp.cursor().RecoverUntil != "" {
+			t.Errorf("start %s: gaps %+v, cursor %+v", start, tp.gaps, tp.cursor())
+		}
 	}
 }
 
@@ -406,6 +429,7 @@ func TestAMalformedEventIsADeadLetterAndTheNextIsTaken(t *testing.T) {
 		{"2-0", "create", `{"version":"4"}`},
 		{"3-0", "create", `{"version":"4","data":{"name":"no id"}}`},
 		{"4-0", "create", `[1]`},
+		{"4-1", "create", object(8, "and more") + "{}"},
 		{"what", "create", object(7, "an id that is no position")},
 		{"5-0", "create", object(1, "good")},
 	}
@@ -424,7 +448,7 @@ func TestAMalformedEventIsADeadLetterAndTheNextIsTaken(t *testing.T) {
 			t.Errorf("rejected %+v", r)
 		}
 	}
-	if d := cmp.Diff([]string{"1-0", "2-0", "3-0", "4-0"}, at); d != "" {
+	if d := cmp.Diff([]string{"1-0", "2-0", "3-0", "4-0", "4-1"}, at); d != "" {
 		t.Error(d)
 	}
 }

@@ -164,14 +164,13 @@ func (c *connection) run(r *http.Request) {
 		start = r.Header.Get("Last-Event-Id")
 	}
 	p.mu.Lock()
-	last := p.last
-	first := last
+	var first, last eventID // zero where there is nothing
 	if len(p.history) > 0 {
 		first, last = p.history[0].id, p.history[len(p.history)-1].id
 	}
 	size := len(p.history)
+	c.position = p.last // only what is new, unless the client says otherwise
 	p.mu.Unlock()
-	c.position = last
 	if id, ok := parseID(start); ok {
 		c.position = id
 	}
