@@ -1,0 +1,6 @@
+package e2e
+
+import "syscall"
+
+// mortal makes a process end with the test process, however that ends.
+func mortal() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
