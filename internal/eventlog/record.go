@@ -77,7 +77,7 @@ func (r Record) Event() (bridge.Event, error) {
 		return e, fmt.Errorf("event %d: %w", r.Seq, err)
 	}
 	if r.Context != "" {
-		if e.Context, err = bridge.ParseContext([]byte(r.Context)); err != nil {
+		if e.Context, err = parseContext(r.Context); err != nil {
 			return e, fmt.Errorf("event %d: header %s: %w", r.Seq, HeaderContext, err)
 		}
 	}
