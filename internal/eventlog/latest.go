@@ -66,9 +66,9 @@ func (e Entry) Message() *nats.Msg {
 		headerSubject: {e.Subject.String()},
 		headerStamp:   {e.Time.UTC().Format(time.RFC3339Nano)},
 	}
-	for k, v := range map[string]string{headerValidUntil: e.ValidUntil, headerAlias: e.Alias, HeaderContext: e.Context, HeaderBlob: e.Blob} {
-		if v != "" {
-			h[k] = []string{v}
+	for _, more := range [...]struct{ key, value string }{{headerValidUntil, e.ValidUntil}, {headerAlias, e.Alias}, {HeaderContext, e.Context}, {HeaderBlob, e.Blob}} {
+		if more.value != "" {
+			h[more.key] = []string{more.value}
 		}
 	}
 	return &nats.Msg{Subject: LatestSubject(e.Type, e.ID, e.Producer), Header: h, Data: e.Data}
