@@ -52,10 +52,10 @@ func pagesAt(t *testing.T, root string) map[string]string {
 }
 
 func TestGeneratedPagesAreCurrent(t *testing.T) {
-	for path, make := range map[string]func(config.Plugins) ([]byte, error){
+	for path, render := range map[string]func(config.Plugins) ([]byte, error){
 		"docs/config.schema.json": config.Schema, "docs/reference.md": config.Reference,
 	} {
-		want, err := make(plugins())
+		want, err := render(plugins())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -263,6 +263,64 @@ func TestContributingShowsTheExampleThatIsCompiled(t *testing.T) {
 		}
 		if !strings.Contains(page, fmt.Sprintf("```go\n%s\n```", strings.TrimSpace(code))) {
 			t.Errorf("CONTRIBUTING.md does not show the %s of bridge/example_test.go as it is", part)
+		}
+	}
+}
+
+// foreign are texts in the operations page that do not stand in our code as they are: others say them, or they are put together.
+var foreign = []string{"address already in use", "insufficient storage resources available", "is in use by process"}
+
+func TestTextsInTheOperationsPageAreTheProgramsOwn(t *testing.T) {
+	var code strings.Builder
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && strings.HasPrefix(d.Name(), ".") && d.Name() != "..":
+			return filepath.SkipDir
+		case strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go"):
+			b, err := os.ReadFile(path)
+			code.Write(b)
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := pagesOfDocs(t)["docs/operations.md"]
+	words := regexp.MustCompile(`…|NAME|: |since`)
+	n := 0
+	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(page, -1) {
+		for _, part := range words.Split(m[1], -1) {
+			part = strings.TrimSpace(part)
+			if len(part) < 12 || slices.Contains(foreign, part) || strings.Contains(part, "/") {
+				continue
+			}
+			n++
+			if !strings.Contains(code.String(), part) {
+				t.Errorf("docs/operations.md: %q: the program does not say %q", m[1], part)
+			}
+		}
+	}
+	if n < 20 {
+		t.Errorf("%d texts found: the test looks in the wrong place", n)
+	}
+}
+
+func TestEveryAlertHasItsRemedy(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join(root, "deploy/prometheus/rules.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := pagesOfDocs(t)["docs/operations.md"]
+	alerts := regexp.MustCompile(`alert: (\w+)`).FindAllStringSubmatch(string(b), -1)
+	if len(alerts) == 0 {
+		t.Fatal("no alert found")
+	}
+	for _, m := range alerts {
+		if !strings.Contains(page, "| "+m[1]+" |") {
+			t.Errorf("docs/operations.md does not say what to do on the alert %s", m[1])
 		}
 	}
 }
