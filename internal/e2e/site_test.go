@@ -156,6 +156,9 @@ func (s *site) startAs(data string, args ...string) *process {
 			}
 			return nil
 		})
+		if p.ended() {
+			s.t.Fatalf("the bridge ended with exit code %d\n%s", p.cmd.ProcessState.ExitCode(), tail(p.log))
+		}
 	}
 	return p
 }
