@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -55,19 +54,22 @@ func (in *Intake) decide() error {
 				return nil
 			}
 		}
-		batch := []item{first}
-		keys := map[string]bool{}
+		first.keys = in.claims(&first) // again, if it was held: a group since may have taught us another name of it
+		batch := make([]item, 1, groupChanges)
+		batch[0] = first
+		keys := make(map[string]struct{}, groupChanges)
 		size := len(first.change.Object.Raw())
-		in.claim(first, keys)
+		claim(&first, keys)
 	fill:
 		for len(batch) < groupChanges && size < groupBytes {
 			select {
 			case it := <-in.in:
-				if in.conflicts(it, keys) {
+				it.keys = in.claims(&it)
+				if conflicts(&it, keys) {
 					held = &it
 					break fill
 				}
-				in.claim(it, keys)
+				claim(&it, keys)
 				size += len(it.change.Object.Raw())
 				batch = append(batch, it)
 			default:
@@ -88,15 +90,15 @@ func (in *Intake) decide() error {
 
 // claim notes the objects that a change touches; a later change of one of them goes into the next group, because its previous
 // event's sequence must be known.
-func (in *Intake) claim(it item, keys map[string]bool) {
-	for _, k := range in.claims(it) {
-		keys[k] = true
+func claim(it *item, keys map[string]struct{}) {
+	for _, k := range it.keys {
+		keys[k] = struct{}{}
 	}
 }
 
-func (in *Intake) conflicts(it item, keys map[string]bool) bool {
-	for _, k := range in.claims(it) {
-		if keys[k] {
+func conflicts(it *item, keys map[string]struct{}) bool {
+	for _, k := range it.keys {
+		if _, taken := keys[k]; taken {
 			return true
 		}
 	}
@@ -104,11 +106,12 @@ func (in *Intake) conflicts(it item, keys map[string]bool) bool {
 }
 
 // claims are the states that an item may touch, and the source's own name of its object: under which id it was known last must be known, too.
-func (in *Intake) claims(it item) []string {
+func (in *Intake) claims(it *item) []string {
 	if it.change.Object.IsZero() {
 		return nil
 	}
-	keys := in.keysOf(it.change)
+	keys := in.keysOf(&it.change)
+	it.states = len(keys)
 	if it.change.Alias != "" {
 		keys = append(keys, "alias "+it.change.Alias)
 	}
@@ -128,7 +131,7 @@ func safe(typ string) string {
 }
 
 // keysOf lists the states that a change may touch, the object's own first.
-func (in *Intake) keysOf(c bridge.Change) []string {
+func (in *Intake) keysOf(c *bridge.Change) []string {
 	keys := []string{eventlog.LatestSubject(c.Object.Type(), c.Object.ID(), in.opt.Producer)}
 	for _, id := range c.OtherIDs {
 		if id != c.Object.ID() {
@@ -159,7 +162,8 @@ func (in *Intake) form(batch []item) (*group, error) {
 	if in.erasures, err = in.countErasures(); err != nil {
 		return nil, err
 	}
-	for _, it := range batch {
+	for i := range batch {
+		it := &batch[i]
 		switch {
 		case it.cursor != nil:
 			g.cursor, g.at = it.cursor, len(g.msgs)-1
@@ -167,7 +171,7 @@ func (in *Intake) form(batch []item) (*group, error) {
 		case it.force:
 			g.force = true
 		default:
-			if err := in.change(g, it.change, states); err != nil {
+			if err := in.change(g, it, states); err != nil {
 				return nil, err
 			}
 		}
@@ -182,11 +186,8 @@ func (in *Intake) form(batch []item) (*group, error) {
 func (in *Intake) lookup(batch []item) (map[string]*pending, error) {
 	states := make(map[string]*pending, len(batch))
 	var ask []string
-	for _, it := range batch {
-		if it.change.Object.IsZero() {
-			continue
-		}
-		for _, k := range in.keysOf(it.change) {
+	for i := range batch {
+		for _, k := range batch[i].keys[:batch[i].states] {
 			if _, ok := states[k]; ok {
 				continue
 			}
@@ -233,7 +234,8 @@ func (in *Intake) underway(key string) *pending {
 }
 
 // change decides one change and adds its events to the group.
-func (in *Intake) change(g *group, c bridge.Change, states map[string]*pending) error {
+func (in *Intake) change(g *group, it *item, states map[string]*pending) error {
+	c := it.change
 	if c.SourceEvent != "" {
 		if in.repeated(c.SourceEvent) {
 			in.Counts.add("duplicate", c.Object.Type(), 1)
@@ -242,7 +244,7 @@ func (in *Intake) change(g *group, c bridge.Change, states map[string]*pending) 
 		c.Context.SourceEvent = c.SourceEvent
 	}
 	o := c.Object
-	key := eventlog.LatestSubject(o.Type(), o.ID(), in.opt.Producer)
+	key := it.keys[0]
 	was := present(states, key)
 	switch c.Op {
 	case bridge.Delete, bridge.Retract, bridge.Expire:
@@ -253,7 +255,7 @@ func (in *Intake) change(g *group, c bridge.Change, states map[string]*pending) 
 			return in.Reject(in.ctx, bridge.Rejected{Raw: o.Raw(), Position: c.Context.Bundle + "#" + strconv.Itoa(c.Context.Position), Reason: err.Error()})
 		}
 	}
-	if err := in.renames(g, c, states); err != nil {
+	if err := in.renames(g, c, it.keys[1:it.states], states); err != nil {
 		return err
 	}
 	level := in.markings.TLP(o)
@@ -298,7 +300,7 @@ func (in *Intake) change(g *group, c bridge.Change, states map[string]*pending) 
 	e := was
 	e.Subject = eventlog.Subject{Producer: in.opt.Producer, TLP: level, Op: op, Type: o.Type(), Partition: eventlog.Partition(o.ID(), in.store.Log.Partitions())}
 	e.ID, e.Digest, e.ValidUntil, e.Alias, e.Data, e.Blob = o.ID(), digest, o.ValidUntil(), c.Alias, o.Raw(), ""
-	if err := in.emit(g, event{subject: e.Subject, state: e, key: key, ctx: ctx, modified: o.Modified(), source: c.SourceEvent, prev: was.EventID, object: o}); err != nil {
+	if err := in.emit(g, event{subject: e.Subject, state: e, key: key, ctx: ctx, modified: o.Modified(), source: c.SourceEvent, prev: was.EventID, object: o, whole: true}); err != nil {
 		return err
 	}
 	for _, s := range c.Sources {
@@ -321,11 +323,11 @@ func present(states map[string]*pending, key string) eventlog.Entry {
 }
 
 // renames retracts what the source now calls by another id.
-func (in *Intake) renames(g *group, c bridge.Change, states map[string]*pending) error {
+func (in *Intake) renames(g *group, c bridge.Change, keys []string, states map[string]*pending) error {
 	if c.Alias == "" && len(c.OtherIDs) == 0 {
 		return nil
 	}
-	for _, k := range in.keysOf(c)[1:] {
+	for _, k := range keys {
 		old := present(states, k)
 		if !old.Known() || !old.Asserted() || old.ID == c.Object.ID() || isSource(c, old.ID) || g.touched[k] {
 			continue
@@ -443,6 +445,7 @@ type event struct {
 	prev     string // id of the object's event before
 	passing  bool   // a retract that its successor in the same group follows: not a state to project
 	object   stix.Object
+	whole    bool // object is what state.Data holds, and modified is its own
 }
 
 // emit adds an event to the group.
@@ -451,7 +454,7 @@ func (in *Intake) emit(g *group, e event) error {
 		eventlog.HeaderID:          {e.state.ID},
 		eventlog.HeaderContentType: {eventlog.ContentType},
 	}
-	if e.modified == "" && len(e.state.Data) > 0 {
+	if !e.whole && len(e.state.Data) > 0 {
 		if o, err := stix.Parse(e.state.Data); err == nil {
 			e.modified = o.Modified()
 		}
@@ -543,9 +546,11 @@ func head(o stix.Object) []byte {
 
 // eventID names a change: the same change again has the same id, the same content after another version has a new one.
 func eventID(producer, id string, op bridge.Op, digest, prev string, erasures uint64, source string) string {
-	h := sha256.New()
-	for _, s := range []string{producer, id, string(op), digest, prev, strconv.FormatUint(erasures, 10), source} {
-		fmt.Fprintf(h, "%d:%s", len(s), s)
+	b := make([]byte, 0, 512)
+	for _, s := range [...]string{producer, id, string(op), digest, prev, strconv.FormatUint(erasures, 10), source} {
+		b = strconv.AppendInt(b, int64(len(s)), 10)
+		b = append(append(b, ':'), s...)
 	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	h := sha256.Sum256(b)
+	return hex.EncodeToString(h[:16])
 }

@@ -93,6 +93,9 @@ type item struct {
 	cursor json.RawMessage // commit, when not nil
 	force  bool            // write the cursor to the state bucket now
 	ticket uint64
+
+	keys   []string // what it claims; set when a group is formed
+	states int      // how many of keys, from the first on, are states: the object's own first
 }
 
 // Open takes over a producer's name: it waits for the lease, brings STIX_LATEST up to the log, and reads the cursor. pub may publish
