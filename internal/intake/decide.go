@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	groupChanges = 450     // changes that one group takes at most; a change makes up to two events and some more for merges
-	groupBytes   = 2 << 20 // object bytes that one group takes at most, but for its first change
+	groupChanges = 900     // changes that one group takes at most; a change makes up to two events and some more for merges
+	groupBytes   = 4 << 20 // object bytes that one group takes at most, but for its first change
 )
 
 // pending is the state of an object after an event that is on its way.
