@@ -21,12 +21,12 @@ import (
 // world is one embedded server with a provisioned store.
 type world struct {
 	*eventlog.Store
-	t   *testing.T
+	t   testing.TB
 	b   *broker.Broker
 	dir string
 }
 
-func open(t *testing.T, dir string, producers ...string) *world {
+func open(t testing.TB, dir string, producers ...string) *world {
 	t.Helper()
 	b, err := broker.Open(t.Context(), broker.Options{Dir: dir, Listen: "127.0.0.1:0", MaxStore: 1 << 30, Producers: producers})
 	if err != nil {
