@@ -25,7 +25,7 @@ type NATSConfig struct {
 	Token    Secret   `json:"token,omitempty"`
 	TLS      TLS      `json:"tls,omitempty"`
 	Replicas int      `json:"replicas,omitempty" jsonschema:"minimum=1,maximum=5,description=Replicas of each stream on an external cluster. Default 3 there\\, always 1 embedded."`
-	MaxBytes Size     `json:"max_bytes,omitempty" jsonschema:"description=Size of the event log. Default: half of the free disk\\, at most 100GiB."`
+	MaxBytes Size     `json:"max_bytes,omitempty" jsonschema:"description=Size of the event log. Default: half of the free disk\\, at most 100GiB; 10GiB on an external server."`
 	MaxAge   Duration `json:"max_age,omitempty" jsonschema:"description=How long the event log keeps events. Default 30d."`
 	MaxKeys  int      `json:"max_objects,omitempty" jsonschema:"minimum=1,description=Most distinct objects kept in STIX_LATEST (about 0.4 KiB of memory each). Default 5000000."`
 	// Partitions of the event log; fixed when it is made.
@@ -49,7 +49,7 @@ type HTTPConfig struct {
 // HTTPTokens of the status page and API.
 type HTTPTokens struct {
 	Viewer   Secret `json:"viewer,omitempty" jsonschema:"description=May read."`
-	Operator Secret `json:"operator,omitempty" jsonschema:"description=May also pause\\, resume\\, replay and redrive."`
+	Operator Secret `json:"operator,omitempty" jsonschema:"description=May also pause and resume consumers."`
 }
 
 // OpenCTIConfig names a platform.

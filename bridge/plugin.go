@@ -3,7 +3,6 @@ package bridge
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 
@@ -146,14 +145,6 @@ func (p Plugin[T]) Build(section json.RawMessage) (T, error) {
 		}
 	}
 	return p.build(c)
-}
-
-// closeIf closes what can be closed.
-func closeIf(v any) error {
-	if c, ok := v.(io.Closer); ok {
-		return c.Close()
-	}
-	return nil
 }
 
 // Lender is what a plugin adds when it needs what the runtime lends before it is started, for check --online.

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -256,14 +258,79 @@ func (r Remote) ask(ctx context.Context, verb string, q request) (a answer, err 
 	return a, json.Unmarshal(m.Data, &a)
 }
 
-// Status asks for the status.
-func (r Remote) Status(ctx context.Context) (bridge.Status, error) {
-	a, err := r.ask(ctx, "status", request{})
+// gather is how long answers of further instances are waited for, after the first.
+const gather = 250 * time.Millisecond
+
+// Status asks every instance for its status and puts the answers together: each consumer and producer as the instance tells it that runs it.
+func (r Remote) Status(ctx context.Context) (s bridge.Status, err error) {
+	sub, err := r.NC.SubscribeSync(r.NC.NewInbox())
 	if err != nil {
-		return bridge.Status{}, err
+		return s, err
 	}
-	return *a.Status, nil
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := r.NC.PublishRequest(ctl+".status", sub.Subject, []byte("{}")); err != nil {
+		return s, err
+	}
+	for first := true; ; first = false {
+		wait, cancel := ctx, context.CancelFunc(func() {})
+		if !first {
+			wait, cancel = context.WithTimeout(ctx, gather)
+		}
+		m, err := sub.NextMsgWithContext(wait)
+		cancel()
+		switch {
+		case errors.Is(err, nats.ErrNoResponders):
+			return s, ErrNotRunning
+		case err != nil && !first:
+			return s, nil
+		case err != nil:
+			return s, fmt.Errorf("%w: %w", ErrNotRunning, err)
+		}
+		if text := m.Header.Get(micro.ErrorHeader); text != "" {
+			return s, errors.New(text)
+		}
+		var a answer
+		if err := json.Unmarshal(m.Data, &a); err != nil {
+			return s, fmt.Errorf("status of the running bridge: %w", err)
+		}
+		if first {
+			s = *a.Status
+			continue
+		}
+		s = together(s, *a.Status)
+	}
 }
+
+// together takes each producer and consumer from the instance that runs it.
+func together(a, b bridge.Status) bridge.Status {
+	for _, p := range b.Producers {
+		i := slices.IndexFunc(a.Producers, func(have bridge.ProducerStatus) bool { return have.Name == p.Name })
+		switch {
+		case i < 0:
+			a.Producers = append(a.Producers, p)
+		case strings.HasPrefix(a.Producers[i].Error, standingBy):
+			a.Producers[i] = p
+		}
+	}
+	for _, c := range b.Consumers {
+		i := slices.IndexFunc(a.Consumers, func(have bridge.ConsumerStatus) bool { return have.Name == c.Name })
+		switch {
+		case i < 0:
+			a.Consumers = append(a.Consumers, c)
+		case strings.HasPrefix(a.Consumers[i].Error, standingBy):
+			a.Consumers[i] = c
+		}
+	}
+	for _, p := range b.Problems {
+		if !slices.Contains(a.Problems, p) {
+			a.Problems = append(a.Problems, p)
+		}
+	}
+	return a
+}
+
+// standingBy begins the error text of what another instance runs.
+const standingBy = "standing by: "
 
 // Replay orders a replay.
 func (r Remote) Replay(ctx context.Context, consumer string, o delivery.Order) error {

@@ -57,6 +57,7 @@ type Engine struct {
 	pressure  *pressure
 	metrics   *metrics
 
+	guarded bool  // the log's end and the clock were found right
 	refused error // what run would refuse to start with
 
 	mu    sync.Mutex
@@ -93,10 +94,13 @@ func layout(c bridge.Config, b *broker.Broker, accept bool) eventlog.Layout {
 		Replicas: b.Replicas(), MaxBytes: int64(c.NATS.MaxBytes), MaxAge: time.Duration(c.NATS.MaxAge),
 		MaxObjects: int64(c.NATS.MaxKeys), Partitions: c.NATS.Partitions, AcceptLoss: accept,
 	}
+	if l.MaxBytes == 0 && !b.Embedded() {
+		l.MaxBytes = 10 << 30 // its disk is not ours to look at
+	}
 	if l.MaxBytes == 0 {
 		l.MaxBytes = 100 << 30
 		var fs syscall.Statfs_t
-		if b.Embedded() && syscall.Statfs(c.NATS.Dir, &fs) == nil {
+		if syscall.Statfs(c.NATS.Dir, &fs) == nil {
 			l.MaxBytes = min(l.MaxBytes, max(int64(fs.Bavail)*int64(fs.Bsize)/2, 1<<30))
 			if used, err := dirSize(filepath.Join(c.NATS.Dir, "jetstream")); err == nil {
 				l.MaxBytes = max(l.MaxBytes, used) // free disk shrinks as the log grows; the limit must not follow it down
@@ -157,6 +161,8 @@ func (e *Engine) open(ctx context.Context) error {
 	if err := e.guard(ctx); err != nil {
 		return err
 	}
+	e.guarded = true
+	e.clock = newClock(e)
 	if err := e.rename(ctx); err != nil {
 		if !e.opt.command || !errors.Is(err, ErrRenamed) {
 			return err
@@ -166,7 +172,6 @@ func (e *Engine) open(ctx context.Context) error {
 	e.http = newClients(e.cfg, e.opt.Version)
 	e.metrics = newMetrics(e)
 	e.pressure = newPressure(e)
-	e.clock = newClock(e)
 	if e.refused != nil {
 		return nil // no position may be made under a name that is in doubt
 	}
@@ -282,13 +287,20 @@ func (e *Engine) markings(ctx context.Context) (*stix.Markings, error) {
 	return m, err
 }
 
-// settleAbsent brings STIX_LATEST up to the log for producers that this process does not run: nobody else may.
+// settleAbsent brings STIX_LATEST up to the log for producers that this process does not run: nobody else may. One that was killed in its
+// very first commit is known to the log alone.
 func (e *Engine) settleAbsent(ctx context.Context) error {
 	names, err := e.store.Latest.Producers(ctx)
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
+	logged, err := e.store.Log.Producers(ctx)
+	if err != nil {
+		return err
+	}
+	names = append(names, logged...)
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
 		if slices.ContainsFunc(e.producers, func(p *producer) bool { return p.cfg.Name == name }) {
 			continue
 		}

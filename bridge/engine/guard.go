@@ -55,6 +55,9 @@ func (e *Engine) guard(ctx context.Context) error {
 
 // mark writes the high-water mark.
 func (e *Engine) mark(ctx context.Context) {
+	if !e.guarded {
+		return // a log that was refused must not lower the mark
+	}
 	info, err := e.store.Log.Info(ctx)
 	if err != nil {
 		return // the next one will do
@@ -71,9 +74,12 @@ func (e *Engine) mark(ctx context.Context) {
 	}
 }
 
-// sweep removes large payloads that nothing needs any more, once a day.
+// sweep removes large payloads that nothing needs any more, and keeps the checkpoints of producers that do not run ahead of retention, once a day.
 func (e *Engine) sweep(ctx context.Context) error {
 	for pause(ctx, 24*time.Hour) == nil {
+		if err := e.settleAbsent(ctx); err != nil && ctx.Err() == nil {
+			e.log.Warn("checkpoints of producers that do not run", "error", err)
+		}
 		n, err := eventlog.Sweep(ctx, e.store)
 		if err != nil && ctx.Err() == nil {
 			e.log.Warn("sweep of large payloads", "error", err)

@@ -122,7 +122,7 @@ func (p *producer) acquire(ctx context.Context) (*eventlog.Lease, error) {
 	l, err := eventlog.Acquire(ctx, p.e.store.State, "producer."+p.cfg.Name, "run", false)
 	if errors.Is(err, eventlog.ErrHeld) {
 		p.log.Info("standing by", "reason", err)
-		p.set(bridge.Idle, err)
+		p.set(bridge.Idle, fmt.Errorf("%s%w", standingBy, err))
 		l, err = eventlog.Acquire(ctx, p.e.store.State, "producer."+p.cfg.Name, "run", true)
 	}
 	return l, err

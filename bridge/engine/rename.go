@@ -13,6 +13,7 @@ import (
 
 	"github.com/stixbridge/stixbridge/internal/config"
 	"github.com/stixbridge/stixbridge/internal/eventlog"
+	"github.com/stixbridge/stixbridge/internal/intake"
 )
 
 // known is the record known.<name>: a producer or consumer that ran here.
@@ -152,8 +153,13 @@ func (e *Engine) moveKey(ctx context.Context, from, to string) error {
 	return e.store.State.Delete(ctx, from)
 }
 
-// moveObjects writes what the old producer asserts under the new one's name, so that a first read of the same source is silent.
+// moveObjects writes what the old producer asserts under the new one's name, so that a first read of the same source is silent. The old
+// name's checkpoint stays, at the end of the log: what it said there is dealt with, and its objects must not come back.
 func (e *Engine) moveObjects(ctx context.Context, from, to string) error {
+	// A crash may have left events that are not projected yet.
+	if err := e.as(ctx, from, "rename", true, func(*intake.Intake) error { return nil }); err != nil {
+		return err
+	}
 	check, err := e.store.Latest.Checkpoint(ctx, from)
 	if err != nil || check.Seq == 0 {
 		return err
@@ -181,6 +187,7 @@ func (e *Engine) moveObjects(ctx context.Context, from, to string) error {
 	if err != nil {
 		return err
 	}
+	batch = append(batch, check.Message(from))
 	check.EventSeq = 0 // the fence is the new name's: it has no event yet
 	batch = append(batch, check.Message(to))
 	if err := flush(); err != nil {
@@ -191,5 +198,5 @@ func (e *Engine) moveObjects(ctx context.Context, from, to string) error {
 			return err
 		}
 	}
-	return e.store.Latest.Forget(ctx, from)
+	return nil
 }

@@ -160,7 +160,7 @@ func (k *consumer) status(log bridge.LogStatus) bridge.ConsumerStatus {
 	s := k.runner().Status(log.LastSeq)
 	k.mu.Lock()
 	if k.standby != nil {
-		s.Health, s.Error = bridge.Idle, "standing by: "+k.standby.Error()
+		s.Health, s.Error = bridge.Idle, standingBy+k.standby.Error()
 	}
 	k.mu.Unlock()
 	if s.Held == nil {

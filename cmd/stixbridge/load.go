@@ -46,7 +46,7 @@ func (a *app) logger(c bridge.LogConfig) *slog.Logger {
 		level = slog.LevelInfo
 	}
 	if c.Format == "text" || c.Format != "json" && a.terminal() {
-		return slog.New(tint.NewHandler(a.errs, &tint.Options{Level: level, TimeFormat: "15:04:05", NoColor: !a.terminal()}))
+		return slog.New(tint.NewTextHandler(a.errs, &tint.Options{Level: level, TimeFormat: "15:04:05", NoColor: !a.terminal()}))
 	}
 	return slog.New(slog.NewJSONHandler(a.errs, &slog.HandlerOptions{Level: level}))
 }

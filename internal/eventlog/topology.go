@@ -40,6 +40,12 @@ type Layout struct {
 	AcceptLoss bool
 }
 
+// The server's codes for not enough storage, of the machine and of the account.
+const (
+	codeStorage        = 10047
+	codeStorageAccount = 10002
+)
+
 // ErrWouldLose says that a changed limit would drop stored events at once.
 var ErrWouldLose = errors.New("would drop stored events")
 
@@ -125,7 +131,7 @@ func Open(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) (*Store, e
 	blobs := &Blobs{js: js, replicas: s.CachedInfo().Config.Replicas}
 	return &Store{
 		Log:     &Log{nc: nc, js: js, stream: s, partitions: n, blobs: blobs},
-		Latest:  &Latest{nc: nc, js: js, stream: lt, blobs: blobs},
+		Latest:  &Latest{nc: nc, js: js, stream: lt, blobs: blobs, idle: make(chan inbox, 8)},
 		Letters: &Letters{nc: nc, js: js, stream: dl},
 		State:   &State{nc: nc, kv: st},
 		Blobs:   blobs, NC: nc, JS: js,
@@ -143,6 +149,10 @@ func ensure(ctx context.Context, js jetstream.JetStream, want jetstream.StreamCo
 	s, err := js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		if _, err = js.CreateStream(ctx, want); err != nil {
+			var api *jetstream.APIError
+			if errors.As(err, &api) && (api.ErrorCode == codeStorage || api.ErrorCode == codeStorageAccount) {
+				return fmt.Errorf("make stream %s of %d bytes: %w; set nats.max_bytes to what the server may use", want.Name, want.MaxBytes, err)
+			}
 			return fmt.Errorf("make stream %s: %w", want.Name, err)
 		}
 		return nil

@@ -33,8 +33,8 @@ func (in *Intake) Prune(ctx context.Context, keep func(id string) bool) (int, er
 		return 0, err
 	}
 	if gone > 1 && gone*100 > in.opt.MaxDelete*held && !in.opt.AcceptDeletes {
-		return 0, fmt.Errorf("producer %s: the source no longer holds %d of %d objects: %w (max_delete %d%%); if that is right, run once with --accept-deletes %s",
-			in.opt.Producer, gone, held, ErrTooMany, in.opt.MaxDelete, in.opt.Producer)
+		return 0, fmt.Errorf("the source no longer holds %d of %d objects: %w (max_delete %d%%); if that is right, run once with --accept-deletes %s",
+			gone, held, ErrTooMany, in.opt.MaxDelete, in.opt.Producer)
 	}
 	deleted := 0
 	err = in.store.Latest.Scan(ctx, "prune-"+in.opt.Producer, filter, 0, true, func(e eventlog.Entry) error {
