@@ -94,6 +94,7 @@ type Latest struct {
 	js     jetstream.JetStream
 	stream jetstream.Stream
 	blobs  *Blobs
+	idle   chan inbox // may be nil
 }
 
 // Info returns the state of the stream.
@@ -163,16 +164,25 @@ func (l *Latest) direct(ctx context.Context, req []byte, yield func(*nats.Msg) e
 var errNoAnswer = errors.New("no answer to a read")
 
 func (l *Latest) ask(ctx context.Context, req []byte, yield func(*nats.Msg) error) error {
-	inbox := l.nc.NewRespInbox() + "x" // not below the connection's own reply subscription
-	sub, err := l.nc.SubscribeSync(inbox)
+	in, err := l.inbox()
 	if err != nil {
 		return fmt.Errorf("%s: %w", StreamLatest, err)
 	}
-	defer func() { _ = sub.Unsubscribe() }()
-	_ = sub.SetPendingLimits(-1, -1) // the server bounds a batch at 1024 messages
-	if err := l.nc.PublishMsg(&nats.Msg{Subject: "$JS.API.DIRECT.GET." + StreamLatest, Reply: inbox, Data: req}); err != nil {
+	done := false
+	defer func() {
+		if done { // nothing more can come
+			select {
+			case l.idle <- in:
+				return
+			default:
+			}
+		}
+		_ = in.sub.Unsubscribe()
+	}()
+	if err := l.nc.PublishMsg(&nats.Msg{Subject: "$JS.API.DIRECT.GET." + StreamLatest, Reply: in.subject, Data: req}); err != nil {
 		return fmt.Errorf("%s: %w", StreamLatest, err)
 	}
+	sub := in.sub
 	for first := true; ; first = false {
 		wait, cancel := context.WithTimeout(ctx, 5*time.Second)
 		m, err := sub.NextMsgWithContext(wait)
@@ -189,6 +199,7 @@ func (l *Latest) ask(ctx context.Context, req []byte, yield func(*nats.Msg) erro
 				return err
 			}
 		case "204", "404":
+			done = true
 			return nil
 		case "503":
 			return errNoAnswer
@@ -196,6 +207,28 @@ func (l *Latest) ask(ctx context.Context, req []byte, yield func(*nats.Msg) erro
 			return fmt.Errorf("%s: read: %s %s", StreamLatest, status, one(m.Header, "Description"))
 		}
 	}
+}
+
+// inbox is where answers to batched direct gets come in, one request at a time.
+type inbox struct {
+	subject string
+	sub     *nats.Subscription
+}
+
+// inbox returns one that is not in use. They are kept: to subscribe and unsubscribe costs as much as a read of one entry.
+func (l *Latest) inbox() (inbox, error) {
+	select {
+	case in := <-l.idle:
+		return in, nil
+	default:
+	}
+	in := inbox{subject: l.nc.NewRespInbox() + "x"} // not below the connection's own reply subscription
+	var err error
+	if in.sub, err = l.nc.SubscribeSync(in.subject); err != nil {
+		return in, err
+	}
+	_ = in.sub.SetPendingLimits(-1, -1) // the server bounds a batch at 1024 messages
+	return in, nil
 }
 
 // Of returns what each producer last asserted about an object.

@@ -52,6 +52,19 @@ func BenchmarkImport(b *testing.B) {
 	}
 }
 
+// BenchmarkLatestOf asks what the producers assert about one object, as sinks do for each reference.
+func BenchmarkLatestOf(b *testing.B) {
+	w := open(b, b.TempDir(), "a")
+	o := benchObject(b, 1, "x")
+	fill(b, w.intake("a", intake.Options{}), []bridge.Change{{Object: o}})
+	b.ReportAllocs()
+	for b.Loop() {
+		if all, err := w.Latest.Of(b.Context(), o.Type(), o.ID()); err != nil || len(all) != 1 {
+			b.Fatal(len(all), err)
+		}
+	}
+}
+
 // fill puts changes and waits until they are in the log and projected.
 func fill(b *testing.B, in *intake.Intake, c []bridge.Change) {
 	if err := in.Put(b.Context(), c...); err != nil {
