@@ -84,7 +84,10 @@ func newProducer(c Config) (bridge.Producer, error) {
 		if err != nil {
 			return nil, bridge.KeyError("start", fmt.Errorf("%q is none of all, new, or a time such as 2026-11-23T00:00:00Z", c.Start))
 		}
-		p.since = position{at.UnixMilli() - 1, lastOfMillisecond}.String() // the stream gives what comes strictly after
+		p.since = position{}.String()
+		if ms := at.UnixMilli(); ms > 0 {
+			p.since = position{ms - 1, lastOfMillisecond}.String() // the stream gives what comes strictly after
+		}
 	}
 	conf, err := httpx.LoadTLS(c.TLS.CA, c.TLS.Cert, c.TLS.Key, c.TLS.Insecure)
 	if err != nil {

@@ -499,6 +499,16 @@ func TestWrongSectionsNameTheirKey(t *testing.T) {
 	}
 }
 
+func TestStartAtTheEpochIsAPosition(t *testing.T) {
+	for start, want := range map[string]string{"1970-01-01T00:00:00Z": "0-0", "1969-01-01T00:00:00Z": "0-0", "1970-01-01T00:00:01Z": "999-1073741824"} {
+		made, err := newProducer(Config{URL: "https://x", Token: "reader-token", Stream: "s", Start: start})
+		must(t, err)
+		if got := made.(*producer).since; got != want {
+			t.Errorf("%s: %s, want %s", start, got, want)
+		}
+	}
+}
+
 func TestProbe(t *testing.T) {
 	p := inPlatform(t, 1, octitest.Options{})
 	made, _ := newProducer(follow(p))
