@@ -121,3 +121,30 @@ func killCell(t *testing.T, moment, sink string) {
 	c.holds(t, got)
 	c.holds(t, log)
 }
+
+// kill -9 of `stixbridge import`, which keeps no cursor: the next one goes on from what is stored.
+func TestImportKilledAnywhereIsMadeGoodByTheNextOne(t *testing.T) {
+	r := rand.New(rand.NewPCG(seed(t), 3))
+	c := newCorpus("victim", 10_000)
+	s := newSite(t, "consumers:\n  - { kind: file, name: out, path: DIR/out.jsonl }\n")
+	s.write("feed.json", c.bundle())
+	begun := time.Now()
+	s.must(0, "import", "--producer", "other", "feed.json")
+	span := time.Since(begun)
+	for range kills() {
+		c.touch(r, 0.5)
+		s.write("feed.json", c.bundle())
+		p := s.startAs("", "import", "--producer", "feed", "feed.json")
+		time.Sleep(time.Duration(r.Int64N(int64(span)))) // the moment, not a synchronisation
+		p.kill()
+	}
+	s.must(0, "run", "--once") // consumers are not held up by what the killed ones left
+	s.must(0, "import", "--producer", "feed", "feed.json")
+	s.must(0, "run", "--once")
+	log, got := s.tap(), read(t, s.path("out.jsonl"))
+	t.Logf("%d events", len(log))
+	complete(t, log, got)
+	ordered(t, got)
+	singular(t, log)
+	c.holds(t, s.tap("--producer", "feed"))
+}

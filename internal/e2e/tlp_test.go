@@ -123,7 +123,9 @@ func TestObjectThatBecomesRedLeavesGreenSinksAndNothingRedShowsOnGreenSubjects(t
 	}
 	p.stop()
 	log := s.tap()
-	complete(t, log, read(t, s.path("out.jsonl")))
+	// A sink that gets the new version is not told to drop the object first.
+	reach := slices.DeleteFunc(slices.Clone(log), func(l line) bool { return l.Op == "retract" })
+	complete(t, reach, read(t, s.path("out.jsonl")))
 	ordered(t, g.got())
 	// The enricher's own assertion goes where its source goes.
 	var said []string
