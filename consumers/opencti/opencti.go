@@ -22,7 +22,7 @@ import (
 // Plugin is the kind opencti.
 var Plugin = bridge.Define("opencti", "OpenCTI platform: as a connector, through its queue (AMQP) or its API", Config{
 	QueueProtocol: "amqp", QueueThreshold: 500e6,
-}, newSink).With(bridge.Traits{State: true, Batch: bridge.Limits{Events: 256, Bytes: 4 << 20}}).For(`kind: opencti
+}, newSink).With(bridge.Traits{State: true, Batch: bridge.Limits{Events: 1000, Bytes: 4 << 20}}).For(`kind: opencti
 name: to-opencti
 url: https://opencti.example.org
 token: ${OPENCTI_TOKEN}
