@@ -122,8 +122,10 @@ func (s *Store) eraseLatest(ctx context.Context, id, producer string, blobs map[
 		return len(all), nil
 	}
 	n := 0
+	var seqs []uint64
 	err := s.Latest.Scan(ctx, "erase", LatestFilter("*", producer), 0, true, func(e Entry) error {
 		n++
+		seqs = append(seqs, e.At)
 		if e.Blob != "" {
 			blobs[e.Blob] = true
 		}
@@ -131,6 +133,11 @@ func (s *Store) eraseLatest(ctx context.Context, id, producer string, blobs map[
 	})
 	if err != nil {
 		return 0, err
+	}
+	for _, seq := range seqs { // one by one, because a purge leaves the text in the files
+		if err := s.Latest.stream.SecureDeleteMsg(ctx, seq); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+			return 0, fmt.Errorf("%s: erase %s: %w", StreamLatest, producer, err)
+		}
 	}
 	for _, subject := range []string{LatestFilter("*", producer), checkpointSubject(producer)} {
 		if err := s.Latest.stream.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {

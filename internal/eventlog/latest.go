@@ -362,9 +362,14 @@ func (l *Latest) Producers(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// Drop removes an entry.
+// Drop removes an entry and overwrites it in the store's files. A version that a newer one replaced stays in its block until the server
+// compacts that.
 func (l *Latest) Drop(ctx context.Context, typ, id, producer string) error {
-	if err := l.stream.Purge(ctx, jetstream.WithPurgeSubject(LatestSubject(typ, id, producer))); err != nil {
+	m, err := l.stream.GetLastMsgForSubject(ctx, LatestSubject(typ, id, producer))
+	if err == nil {
+		err = l.stream.SecureDeleteMsg(ctx, m.Sequence)
+	}
+	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 		return fmt.Errorf("%s: drop %s: %w", StreamLatest, id, err)
 	}
 	return nil
