@@ -45,17 +45,28 @@ func Attach(ctx context.Context, cfg *config.Loaded, opt Options, create bool) (
 	}
 	own := *cfg
 	own.Config.NATS.Listen = "127.0.0.1:0" // nobody needs to find us
-	e, err := Open(ctx, &own, opt)
-	if err == nil {
-		return &Attached{Engine: e}, nil
-	}
-	if !errors.Is(err, broker.ErrInUse) {
-		return nil, err
-	}
 	running := *cfg
 	running.Config.NATS = bridge.NATSConfig{Dir: n.Dir, Context: broker.ContextFile(n.Dir), MaxAge: n.MaxAge}
-	return attachTo(ctx, &running, opt, false)
+	for begun := time.Now(); ; {
+		e, err := Open(ctx, &own, opt)
+		if err == nil {
+			return &Attached{Engine: e}, nil
+		}
+		if !errors.Is(err, broker.ErrInUse) {
+			return nil, err
+		}
+		a, err := attachTo(ctx, &running, opt, false)
+		if err == nil || time.Since(begun) > startLimit { // a bridge that is just starting has its server and streams in a moment
+			return a, err
+		}
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
 }
+
+// startLimit is how long a command waits for a bridge that has the store but does not serve yet.
+const startLimit = 10 * time.Second
 
 // attachTo connects to a server that runs.
 func attachTo(ctx context.Context, cfg *config.Loaded, opt Options, create bool) (*Attached, error) {

@@ -12,6 +12,7 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 
 	"github.com/stixbridge/stixbridge/bridge/engine"
+	"github.com/stixbridge/stixbridge/internal/broker"
 	"github.com/stixbridge/stixbridge/internal/config"
 	"github.com/stixbridge/stixbridge/internal/web"
 )
@@ -49,10 +50,7 @@ func (c *runCmd) Run(a *app) (err error) {
 		}
 		defer page.Close()
 	}
-	e, err := engine.Open(a.ctx, cfg, engine.Options{
-		Version: version, Only: c.Only, Once: c.Once, Timeout: c.Timeout, AcceptDeletes: c.AcceptDeletes,
-		AcceptRebuild: c.AcceptRebuild, AcceptClock: c.AcceptClock, AcceptLoss: c.AcceptLoss, Log: log,
-	})
+	e, err := c.open(a.ctx, cfg, log)
 	if errors.Is(err, engine.ErrRenamed) {
 		return wrong(err)
 	}
@@ -91,6 +89,24 @@ func (c *runCmd) Run(a *app) (err error) {
 		}
 	}
 	return err
+}
+
+// open opens the event log. A command that has it for a moment (status, tap) is waited for.
+func (c *runCmd) open(ctx context.Context, cfg *config.Loaded, log *slog.Logger) (*engine.Engine, error) {
+	for begun := time.Now(); ; {
+		e, err := engine.Open(ctx, cfg, engine.Options{
+			Version: version, Only: c.Only, Once: c.Once, Timeout: c.Timeout, AcceptDeletes: c.AcceptDeletes,
+			AcceptRebuild: c.AcceptRebuild, AcceptClock: c.AcceptClock, AcceptLoss: c.AcceptLoss, Log: log,
+		})
+		if !errors.Is(err, broker.ErrInUse) || time.Since(begun) > 3*time.Second {
+			return e, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // known refuses names that the configuration does not have.
