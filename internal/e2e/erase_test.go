@@ -113,7 +113,6 @@ func TestErasedObjectIsGoneEverywhereAndMayComeInAgain(t *testing.T) {
 	}
 }
 
-
 func TestErasedProducerIsGone(t *testing.T) {
 	s := newSite(t, "consumers:\n  - { kind: file, name: out, path: DIR/out.jsonl }\n")
 	a, b := newCorpus("aaaCanary", 30), newCorpus("bbb", 30)

@@ -78,10 +78,11 @@ consumers:
 	if !strings.Contains(seen["dlq show soc"], "422") {
 		t.Errorf("dlq show: %s", seen["dlq show soc"])
 	}
-	page := regexp.MustCompile(`http://127\.0\.0\.1:\d+/`).FindString(read1(t, p.out))
-	if page == "" {
-		t.Error("no address of the status page in what run prints")
+	found := regexp.MustCompile(`status page +(http://127\.0\.0\.1:\d+/)`).FindStringSubmatch(read1(t, p.out))
+	if found == nil {
+		t.Fatalf("no address of the status page in what run prints: %s", read1(t, p.out))
 	}
+	page := found[1]
 	for _, path := range []string{"", "metrics", "healthz", "readyz", "api/v1/status"} {
 		req, _ := http.NewRequest(http.MethodGet, page+path, nil)
 		req.Header.Set("Authorization", "Bearer CANARY-viewer-token")
