@@ -53,17 +53,19 @@ func (b *bench) filled(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir := b.newDir()
+	b.full, err = b.fill(ctx, c)
+	return b.full, err
+}
+
+// fill imports a corpus into a new store.
+func (b *bench) fill(ctx context.Context, c *corpus) (dir string, err error) {
+	dir = b.newDir()
 	a, err := b.attach(ctx, dir)
 	if err != nil {
 		return "", err
 	}
-	_, err = b.imported(ctx, a, c, "", "create")
-	if cerr := a.Detach(); err == nil {
-		err = cerr
-	}
-	b.full = dir
-	return dir, err
+	_, err = b.imported(ctx, a, c, "import-untimed", "create")
+	return dir, errors.Join(err, a.Detach())
 }
 
 // delivering runs the bridge on a store with one consumer, and notes how long that takes from the moment when it may begin until the

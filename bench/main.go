@@ -102,12 +102,13 @@ func run(ctx context.Context, o options, only string) (*bench, error) {
 // bench is one run of the program.
 type bench struct {
 	options
-	tmp     string
-	made    *corpus
-	full    string // directory of a store with the corpus in it
-	results []result
-	host    host
-	dirs    int
+	tmp        string
+	made       *corpus
+	full       string // directory of a store with the corpus in it
+	results    []result
+	host       host
+	dirs       int
+	connectors int // names of consumers used up
 }
 
 // newDir makes the name of a directory that does not exist yet.

@@ -16,8 +16,8 @@ import (
 	"github.com/stixbridge/stixbridge/producers"
 )
 
-// quiet shows warnings and errors only: a retry would spoil a figure, and nobody should wonder why.
-var quiet = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+// quiet shows errors only: one would spoil a figure, and nobody should wonder why.
+var quiet = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 
 // configure makes a configuration from a text, as the command line does from a file.
 func (b *bench) configure(dir, text string) (*config.Loaded, error) {
