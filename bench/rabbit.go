@@ -148,7 +148,8 @@ func emptied(ctx context.Context, r testpeer.Rabbit) (*queue, error) {
 	defer conn.Close()
 	var q *queue
 	for _, n := range names {
-		state, err := ch.QueueInspect(n.Name) //nolint:staticcheck // passive declaration would have to know the queue's arguments
+		//lint:ignore SA1019 a passive declaration would have to know the queue's arguments
+		state, err := ch.QueueInspect(n.Name)
 		if err != nil {
 			return nil, err
 		}

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"sync"
 	"testing"
-	"time"
 )
 
 // Receipt is one event as a target saw it.
@@ -34,7 +33,6 @@ type HTTPTarget struct {
 	mu       sync.Mutex
 	received []Receipt
 	refused  map[string]bool
-	delay    time.Duration
 }
 
 // NewHTTPTarget starts one. Read takes a request apart; its error fails the test.

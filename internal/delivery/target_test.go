@@ -19,7 +19,6 @@ type target struct {
 	begun   []time.Time
 	biggest int
 	answer  func(ctx context.Context, batch []bridge.Event) error // before anything is recorded; its BatchError spares the others
-	at      func(call int) error
 }
 
 func (t *target) Deliver(ctx context.Context, batch []bridge.Event) error {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -57,7 +56,7 @@ func (s *site) messages() (all []stored) {
 		}
 		var w strings.Builder
 		_ = http.Header(m.Header).Write(&w)
-		_, _ = io.WriteString(&w, string(m.Data))
+		w.Write(m.Data)
 		all = append(all, stored{m.Subject, w.String()})
 	}
 	return all

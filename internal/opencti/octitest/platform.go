@@ -66,7 +66,6 @@ type Platform struct {
 	messages   []Message
 	history    []entry
 	last       eventID
-	first      eventID // oldest id that the trimmed history still has
 	conns      int
 	streams    []*http.Request
 	fault      func(n int) ssetest.Fault
