@@ -110,14 +110,20 @@ func (b *broker) connection(name string) string {
 func (b *broker) drain() (ids []string) {
 	b.t.Helper()
 	b.channel()
-	for {
-		d, ok, err := b.ch.Get(queue, true)
-		b.must(err)
+	defer b.channel() // the consumer ends with its channel
+	q, err := b.ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+	b.must(err)
+	in, err := b.ch.Consume(queue, "", true, false, false, false, nil)
+	b.must(err)
+	for range q.Messages {
+		d, ok := <-in
 		if !ok {
-			return ids
+			b.t.Fatalf("the connection ended after %d of %d messages", len(ids), q.Messages)
 		}
 		ids = append(ids, d.MessageId)
 	}
+	b.must(b.ch.Close())
+	return ids
 }
 
 func batch(prefix string, n, size int) []Message {
