@@ -29,6 +29,7 @@ type consumer struct {
 	gate *gate.Gate
 	now  atomic.Pointer[delivery.Runner] // a new one after each loss of the lead
 
+	lease   atomic.Pointer[eventlog.Lease] // of the lead
 	skipped skipped
 	deletes *onDelete // nil: the sink's own way
 
@@ -75,6 +76,9 @@ func (k *consumer) config() delivery.Config {
 	if c.Sink != nil && c.Kind != "opencti" && (c.OnDelete == "ignore" || c.OnDelete == "revoke") { // opencti has forms of its own for each
 		k.deletes = &onDelete{inner: c.Sink, revoke: c.OnDelete == "revoke"}
 		sink = k.deletes
+	}
+	if c.Sink != nil {
+		sink = leased{sink, func() bool { l := k.lease.Load(); return l == nil || l.Fresh() }}
 	}
 	start, at := c.Start, time.Time{}
 	if !c.StartAt.IsZero() {
@@ -170,6 +174,7 @@ func (k *consumer) lead(ctx context.Context) error {
 		return err
 	}
 	k.setStandby(nil)
+	k.lease.Store(l)
 	defer l.Release()
 	if rev, err := k.e.store.State.Get(ctx, "paused."+k.cfg.Name, &paused{}); err == nil && rev > 0 {
 		k.runner().Pause()

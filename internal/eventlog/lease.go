@@ -50,9 +50,10 @@ type Lease struct {
 	stop  context.CancelFunc
 	done  chan struct{}
 
-	mu   sync.Mutex
-	lost error
-	gone chan struct{}
+	mu      sync.Mutex
+	lost    error
+	gone    chan struct{}
+	renewed time.Time // when the last renewal that succeeded was asked for
 }
 
 // Acquire takes the lease of a name. When another live process holds it, it waits until that one has not renewed for LeaseTTL; with
@@ -71,9 +72,10 @@ func Acquire(ctx context.Context, s *State, name, what string, wait bool) (*Leas
 		}
 		free := rev == 0 || o.Nonce == "" || o.dead() || (rev == seen && time.Since(since) > LeaseTTL)
 		if free {
+			asked := time.Now()
 			rev, err = s.Swap(ctx, key, me, rev)
 			if err == nil {
-				return hold(s, key, me, rev), nil
+				return hold(s, key, me, rev, asked), nil
 			}
 			if !errors.Is(err, ErrChanged) {
 				return nil, err
@@ -94,16 +96,16 @@ func Acquire(ctx context.Context, s *State, name, what string, wait bool) (*Leas
 	}
 }
 
-func hold(s *State, key string, o Owner, rev uint64) *Lease {
+func hold(s *State, key string, o Owner, rev uint64, asked time.Time) *Lease {
 	ctx, stop := context.WithCancel(context.Background())
-	l := &Lease{state: s, key: key, owner: o, rev: rev, stop: stop, done: make(chan struct{}), gone: make(chan struct{})}
+	l := &Lease{state: s, key: key, owner: o, rev: rev, stop: stop, done: make(chan struct{}), gone: make(chan struct{}), renewed: asked}
 	go l.renew(ctx)
 	return l
 }
 
 func (l *Lease) renew(ctx context.Context) {
 	defer close(l.done)
-	last := time.Now()
+	last := l.renewed
 	t := time.NewTicker(LeaseTTL / 4)
 	defer t.Stop()
 	for {
@@ -113,19 +115,20 @@ func (l *Lease) renew(ctx context.Context) {
 		case <-t.C:
 		}
 		l.owner.Beat++
+		asked := time.Now()
 		try, cancel := context.WithTimeout(ctx, LeaseTTL/4)
 		rev, err := l.state.Swap(try, l.key, l.owner, l.rev)
 		cancel()
 		switch {
 		case err == nil:
-			l.rev, last = rev, time.Now()
+			l.rev, last = rev, l.renewal(asked)
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, ErrChanged):
 			// A renewal whose answer got lost is ours, too.
 			var o Owner
 			if rev, err := l.state.Get(ctx, l.key, &o); err == nil && o.Nonce == l.owner.Nonce {
-				l.rev, last = rev, time.Now()
+				l.rev, last = rev, l.renewal(asked)
 				continue
 			}
 			l.lose(fmt.Errorf("%s: %w", l.key, ErrHeld))
@@ -144,6 +147,21 @@ func (l *Lease) lose(err error) {
 		l.lost = err
 		close(l.gone)
 	}
+}
+
+func (l *Lease) renewal(asked time.Time) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.renewed = asked
+	return asked
+}
+
+// Fresh reports whether nobody else can have taken the lease yet. A process that was stopped for longer (a paused machine) learns it here,
+// before anything else tells it.
+func (l *Lease) Fresh() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lost == nil && time.Since(l.renewed) < LeaseTTL
 }
 
 // Lost is closed when the lease is no longer ours; Err says why.
