@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -85,13 +86,21 @@ func complete(t testing.TB, log, got []line) {
 // ordered checks that no object got an older version after a newer one. A repeat of the last one is allowed.
 func ordered(t testing.TB, got []line) {
 	t.Helper()
+	for _, text := range stale(got) {
+		t.Error(text)
+	}
+}
+
+// stale lists the events that came after a newer one of their object.
+func stale(got []line) (all []string) {
 	last := map[string]uint64{}
 	for _, l := range got {
 		if l.Seq < last[l.ID] {
-			t.Errorf("%s: event %d after %d", l.ID, l.Seq, last[l.ID])
+			all = append(all, fmt.Sprintf("%s: event %d after %d", l.ID, l.Seq, last[l.ID]))
 		}
 		last[l.ID] = max(last[l.ID], l.Seq)
 	}
+	return all
 }
 
 // singular checks that the log has one event for each change: no producer says the same of an object twice in a row.
