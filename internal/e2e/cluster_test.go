@@ -116,6 +116,7 @@ func TestTwoInstancesOnAClusterTakeOverFromEachOther(t *testing.T) {
 // An instance that is stopped for longer than its lease, not killed, and wakes up after another has taken over: it publishes nothing and begins no
 // delivery of what is out of date by then.
 func TestInstanceThatWakesUpAfterItsLeaseDeliversNothingOutOfDate(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	servers := testpeer.Cluster(t, 1)
 	g := newTarget(t, func(int, []line, *http.Request) verdict { return verdict{wait: 5 * time.Millisecond} })
 	s := newSite(t, "")

@@ -138,3 +138,23 @@ func TestErasedProducerIsGone(t *testing.T) {
 		t.Errorf("%d missing, %v", st.Log.Missing, err)
 	}
 }
+
+// A version that a newer one replaced in STIX_LATEST was deleted there before the erasure; the server overwrites it when it compacts its file. The log's
+// own copies of every version are overwritten at once.
+func TestErasureOverwritesEveryVersionInTheLog(t *testing.T) {
+	s := newSite(t, "consumers:\n  - { kind: file, name: out, path: DIR/out.jsonl }\n")
+	feed := newCorpus("verCanary", 1)
+	for range 3 {
+		s.write("feed.json", feed.bundle())
+		s.must(0, "import", "feed.json")
+		feed.rev[0]++
+	}
+	s.must(0, "erase", "--yes", feed.id(0))
+	for _, file := range holding(t, s.data, "verCanary") {
+		if strings.Contains(file, "STIX_LATEST") {
+			t.Logf("%s still holds a replaced version", filepath.Base(file))
+			continue
+		}
+		t.Errorf("%s still holds the text", file)
+	}
+}

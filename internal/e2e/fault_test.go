@@ -17,6 +17,7 @@ import (
 // A target that refuses, fails, tears connections or never answers: nothing is lost, the position is right afterwards, and status says what
 // is wrong while it is.
 func TestTargetThatFailsForAWhileLosesNothingAndStatusSaysWhy(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	outage := 3 * time.Second
 	if soak() > 0 {
 		outage = 40 * time.Second
@@ -86,6 +87,7 @@ func TestTargetThatFailsForAWhileLosesNothingAndStatusSaysWhy(t *testing.T) {
 }
 
 func TestObjectThatAlwaysGets500BecomesADeadLetterAndTheRestArrives(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	const n = 40
 	feed, side := newCorpus("thing", n), &corpus{"side", make([]int, 1)}
 	poison := []string{feed.id(7), feed.id(21)}
@@ -158,6 +160,7 @@ func skipped(log []line, id string) []line {
 
 // The same, from a source that has nothing else to say: the target's other successes are all before the last failures.
 func TestObjectThatAlwaysGets500BecomesADeadLetterAlsoWhenNothingElseComes(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	feed := newCorpus("thing", 40)
 	g := newTarget(t, func(_ int, events []line, _ *http.Request) verdict {
 		if len(events) > 0 && events[0].ID == feed.id(7) {
@@ -169,7 +172,7 @@ func TestObjectThatAlwaysGets500BecomesADeadLetterAlsoWhenNothingElseComes(t *te
 		"  - { kind: webhook, name: soc, url: %q, producers: ['*'], max_tlp: red }\n", g.URL))
 	s.write("feed.json", feed.bundle())
 	s.start()
-	await(t, patience, func() error {
+	await(t, time.Minute, func() error {
 		st, err := s.status()
 		if k := consumer(st, "soc"); err == nil && (k.Dead != 1 || k.Lag > 0) {
 			err = fmt.Errorf("%d dead letters, lag %d, %s %s after %d deliveries", k.Dead, k.Lag, k.Health, k.Error, k.Deliveries)

@@ -42,6 +42,7 @@ func TestSIGTERMDrainsAndNothingComesTwiceAfterIt(t *testing.T) {
 
 // SIGTERM while the target takes an event and never answers: the bridge does not wait for ever, and delivers it again.
 func TestSIGTERMWithATargetThatNeverAnswersEndsAllTheSame(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	hangs := make(chan struct{}, 100)
 	g := newTarget(t, func(int, []line, *http.Request) verdict {
 		hangs <- struct{}{}

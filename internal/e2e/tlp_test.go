@@ -174,6 +174,7 @@ func TestScoreThatFallsBelowWhereIsRetractedFromThatSink(t *testing.T) {
 }
 
 func TestObjectWhoseValidityEndsWhileRunningLeavesTheTarget(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	g := newTarget(t, nil)
 	s := newSite(t, fmt.Sprintf("producers:\n  - { kind: stix, name: feed, path: DIR/feed.json, tlp: clear, every: 1s }\nconsumers:\n"+
 		"  - { kind: webhook, name: soc, url: %q, producers: [feed] }\n", g.URL))
