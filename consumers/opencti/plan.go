@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/stixbridge/stixbridge/bridge"
 	"github.com/stixbridge/stixbridge/stix"
@@ -165,40 +166,65 @@ func (s *sink) complete(ctx context.Context, batch []bridge.Event, objs []stix.O
 	}
 	var along []stix.Object
 	asked := map[string]bool{}
-	type todo struct {
-		o        stix.Object
-		producer string
-	}
-	var next []todo
+	refers := make([]wanted, 0, len(objs)) // objects whose references are looked at next, by id
 	for _, o := range objs {
-		next = append(next, todo{o, batch[by[o.ID()]].Producer})
+		refers = append(refers, wanted{id: o.ID(), producer: batch[by[o.ID()]].Producer, object: o})
 	}
-	for len(next) > 0 {
-		t := next[0]
-		next = next[1:]
-		for _, id := range references(t.o) {
-			if _, own := by[id]; own || asked[id] || s.memory.has(id) || stix.KnownMarking(id) {
+	for len(refers) > 0 {
+		var ask []wanted
+		for _, r := range refers {
+			for _, id := range references(r.object) {
+				if _, own := by[id]; !own && !asked[id] && !s.memory.has(id) && !stix.KnownMarking(id) {
+					asked[id] = true
+					ask = append(ask, wanted{id: id, producer: r.producer})
+				}
+			}
+		}
+		if err := s.findAll(ctx, env, ask); err != nil {
+			return nil, err
+		}
+		refers = refers[:0]
+		for _, w := range ask {
+			if w.object.IsZero() {
 				continue
 			}
-			asked[id] = true
+			o, err := cleaned(w.object)
+			if err != nil || inferred(o) {
+				continue
+			}
 			if len(along) >= maxAlong {
 				return nil, bridge.Permanent(fmt.Errorf("more than %d objects would have to go along", maxAlong))
 			}
-			o, ok, err := s.find(ctx, env, id, t.producer)
-			if err != nil {
-				return nil, err
-			}
-			if !ok {
-				continue
-			}
-			if o, err = cleaned(o); err != nil || inferred(o) {
-				continue
-			}
-			along = append(along, o)
-			next = append(next, todo{o, t.producer})
+			w.object = o
+			along, refers = append(along, o), append(refers, w)
 		}
 	}
 	return along, nil
+}
+
+// wanted is an object that something refers to, as the producer of that something knows it; found, it has its object.
+type wanted struct {
+	id, producer string
+	object       stix.Object
+}
+
+// lookups is how many look-ups are under way at once: each is a round trip.
+const lookups = 16
+
+// findAll fills in what can be found.
+func (s *sink) findAll(ctx context.Context, env bridge.Env, ask []wanted) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(lookups)
+	for i := range ask {
+		g.Go(func() error {
+			o, ok, err := s.find(ctx, env, ask[i].id, ask[i].producer)
+			if ok {
+				ask[i].object = o
+			}
+			return err
+		})
+	}
+	return g.Wait()
 }
 
 // find looks an object up: not at all when the platform itself asserts it, else as its own producer says it, else as the preferred one.
