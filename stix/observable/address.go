@@ -2,6 +2,7 @@ package observable
 
 import (
 	"net/netip"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -9,10 +10,16 @@ import (
 // address reads IPv4 and IPv6 addresses, ranges, and addresses with a port.
 func address(s string) (Value, bool) {
 	if p, err := netip.ParsePrefix(s); err == nil {
+		if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
+			p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)
+		}
 		p = p.Masked()
 		v := ofAddress(p.Addr())
-		if p.IsSingleIP() {
+		switch {
+		case p.IsSingleIP():
 			return v, true
+		case p.Bits() == 0:
+			return Value{}, false // everything: no list may mean that
 		}
 		v.Value, v.Network = p.String(), true
 		return v, true
@@ -38,6 +45,9 @@ func ofAddress(a netip.Addr) Value {
 	}
 	return Value{Type: "ipv6-addr", Value: a.String()}
 }
+
+// eui64 are eight pairs of digits, which are a hardware address or an IPv6 address.
+var eui64 = regexp.MustCompile(`^([0-9A-Fa-f]{2}:){7}[0-9A-Fa-f]{2}$`)
 
 // mac reads MAC addresses with colons, hyphens, dots or nothing between the digits.
 func mac(s string) (Value, bool) {

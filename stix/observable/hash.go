@@ -1,7 +1,9 @@
 package observable
 
 import (
+	"math/bits"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -35,10 +37,18 @@ func hash(s string) (Value, bool) {
 	switch {
 	case tlsh.MatchString(s):
 		return Value{Type: "file", Hash: "TLSH", Value: strings.ToUpper(s)}, true
-	case fuzzy.MatchString(s) && len(s) <= 150:
+	case isFuzzy(s):
 		return Value{Type: "file", Hash: "SSDEEP", Value: s}, true
 	}
 	return Value{}, false
+}
+
+// isFuzzy reports whether s is an ssdeep hash: a block size, which is 3 times a power of 2,
+// and two hashes.
+func isFuzzy(s string) bool {
+	size, _, _ := strings.Cut(s, ":")
+	n, err := strconv.ParseUint(size, 10, 32)
+	return err == nil && n%3 == 0 && bits.OnesCount64(n/3) == 1 && len(s) <= 150 && fuzzy.MatchString(s)
 }
 
 // hashAs reads a hash of a known algorithm.
@@ -46,7 +56,7 @@ func hashAs(algorithm, s string) (Value, bool) {
 	key := strings.NewReplacer("-", "", "_", "", " ", "").Replace(strings.ToLower(algorithm))
 	switch key {
 	case "ssdeep":
-		return Value{Type: "file", Hash: "SSDEEP", Value: s}, fuzzy.MatchString(s) && len(s) <= 150
+		return Value{Type: "file", Hash: "SSDEEP", Value: s}, isFuzzy(s)
 	case "tlsh":
 		return Value{Type: "file", Hash: "TLSH", Value: strings.ToUpper(s)}, tlsh.MatchString(s) || len(s) == 70 && isHex(s)
 	}
@@ -71,8 +81,9 @@ var hives = map[string]string{
 
 // registryKey reads keys of the Windows registry; the hive is written out.
 func registryKey(s string) (Value, bool) {
-	hive, path, ok := strings.Cut(s, `\`)
+	hive, path, _ := strings.Cut(s, `\`)
 	hive = strings.TrimSuffix(strings.ToUpper(hive), ":")
+	path = strings.Trim(separators.ReplaceAllString(path, `\`), `\`)
 	if full, short := hives[hive]; short {
 		hive = full
 	}
@@ -80,8 +91,14 @@ func registryKey(s string) (Value, bool) {
 	for _, name := range hives {
 		known = known || name == hive
 	}
-	if !ok || !known {
+	switch {
+	case !known || !strings.Contains(s, `\`) && s != hive:
 		return Value{}, false
+	case path == "":
+		return Value{Type: "windows-registry-key", Value: hive}, true
 	}
-	return Value{Type: "windows-registry-key", Value: hive + `\` + strings.TrimLeft(path, `\`)}, true
+	return Value{Type: "windows-registry-key", Value: hive + `\` + path}, true
 }
+
+// separators are doubled where the source escaped them.
+var separators = regexp.MustCompile(`\\+`)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Value is a normalised value.
@@ -29,10 +30,16 @@ func Detect(s string) (Value, error) {
 	if err != nil {
 		return Value{}, err
 	}
+	if eui64.MatchString(s) {
+		return Value{}, fmt.Errorf("%q: %w: a hardware address or an IPv6 address", shorten(s), ErrUnknown)
+	}
 	for _, try := range []func(string) (Value, bool){
 		hash, cve, asNumber, registryKey, withScheme, address, email, mac, pathed, domain,
 	} {
 		if v, ok := try(s); ok {
+			if v.Type == "domain-name" && fileName(v.Value) {
+				return Value{}, fmt.Errorf("%q: %w: it looks like the name of a file", shorten(s), ErrUnknown)
+			}
 			return v, nil
 		}
 	}
@@ -85,27 +92,32 @@ func As(typ, s string) (Value, error) {
 	return v, nil
 }
 
+// quotes are what may stand around a value.
+var quotes = [...][2]string{{`"`, `"`}, {"'", "'"}, {"<", ">"}, {"`", "`"}, {"“", "”"}, {"„", "“"}, {"‘", "’"}, {"«", "»"}}
+
 // prepare trims what surrounds a value and refangs it.
 func prepare(s string) (string, error) {
 	if len(s) > maxLength {
 		return "", errors.New("the value is too long")
 	}
+	// Nothing visible may get lost: without its bad byte go\xffogle.example is another name.
+	if !utf8.ValidString(s) || strings.ContainsRune(s, utf8.RuneError) {
+		return "", fmt.Errorf("%w: it is not valid UTF-8", ErrUnknown)
+	}
 	s = strings.Map(func(r rune) rune {
-		switch {
-		case r >= 0x200b && r <= 0x200f, r == 0x2060, r == 0xfeff, r == 0xad, r == unicode.ReplacementChar:
+		switch r {
+		case 0x200b, 0x200e, 0x200f, 0x2060, 0xfeff, 0xad:
 			return -1 // invisible
-		case r < ' ' || r == 0x7f:
-			return ' '
 		}
 		return r
 	}, s)
 	for {
-		s = strings.TrimFunc(s, unicode.IsSpace)
+		s = strings.TrimFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
 		n := len(s)
-		if n >= 2 && strings.Contains(`""''<>“”‘’`+"``", s[:1]) {
-			for _, pair := range []string{`""`, "''", "<>", "``"} {
-				if s[0] == pair[0] && s[n-1] == pair[1] {
-					s = s[1 : n-1]
+		for _, q := range quotes {
+			if inner, ok := strings.CutPrefix(s, q[0]); ok {
+				if inner, ok = strings.CutSuffix(inner, q[1]); ok {
+					s = inner
 					break
 				}
 			}
@@ -113,6 +125,9 @@ func prepare(s string) (string, error) {
 		if len(s) == n {
 			break
 		}
+	}
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		return "", fmt.Errorf("%w: it holds a control character", ErrUnknown)
 	}
 	s = Refang(s)
 	if s == "" {

@@ -92,10 +92,98 @@ func TestDetect(t *testing.T) {
 	}
 }
 
+// TestDetectIsNotFooled is about values that are easily read as something else.
+func TestDetectIsNotFooled(t *testing.T) {
+	for _, c := range []struct{ in, typ, want string }{
+		// What stands behind the host is not defanged.
+		{"http://evil.example/?mail=me at home", "url", "http://evil.example/?mail=me%20at%20home"},
+		{"hxxp://evil[.]example/?q=(a)[at]b", "url", "http://evil.example/?q=(a)[at]b"},
+		{"https://evil.example/a(.)b", "url", "https://evil.example/a(.)b"},
+		{"http://evil[.]example/path[.]exe", "url", "http://evil.example/path.exe"},
+		{"evil[.]example[/]path", "url", "http://evil.example/path"},
+		{`http://evil.example/foo\.bar`, "url", `http://evil.example/foo\.bar`},
+		{"hxxp://evil[.]example/x?a=[1]&b={2}", "url", "http://evil.example/x?a=[1]&b={2}"},
+		// Schemes
+		{"hxxps[://]evil[.]example", "url", "https://evil.example"},
+		{"tcp[:]//198[.]51[.]100[.]7:80", "url", "tcp://198.51.100.7:80"},
+		{"http:/evil.example/x", "url", "http://evil.example/x"},
+		{"help://evil.example", "url", "help://evil.example"},
+		{"http/1.1", "", ""},
+		{"file://c:/x", "", ""},
+		{"http://http://evil.example/", "", ""},
+		{"javascript:alert(1)", "", ""},
+		// The host is the one that browsers go to; where they differ there is none.
+		{"http://good.example@evil.example/", "url", "http://good.example@evil.example/"},
+		{"http://good.example#@evil.example/", "url", "http://good.example#@evil.example/"},
+		{`http://evil.example\@good.example/`, "", ""},
+		{"http://ev%69l.example/", "", ""},
+		{"http://evil..example/", "", ""},
+		{"http://evil.example.:80/", "url", "http://evil.example/"},
+		{"http://evil.example:0080/", "url", "http://evil.example/"},
+		{"https://evil.example:80/", "url", "https://evil.example:80/"},
+		{"http://u:p@[2001:DB8::1]:99/", "url", "http://u:p@[2001:db8::1]:99/"},
+		{"http://[::ffff:198.51.100.7]/", "url", "http://198.51.100.7/"},
+		{"http://evil.example/%2E%2e/ü%", "url", "http://evil.example/%2E%2e/%C3%BC%25"},
+		{`http://evil.example/a'b"c<d>`, "url", "http://evil.example/a'b%22c%3Cd%3E"},
+		{"http://evil.example/a\nb", "", ""},
+		// Ranges
+		{"10.0.0.0/33", "", ""},
+		{"10.0.0.0/08", "", ""},
+		{"0.0.0.0/0", "", ""},
+		{"::/0", "", ""},
+		{"::ffff:0:0/96", "", ""},
+		{"::ffff:10.1.2.3/104", "ipv4-addr", "10.0.0.0/8"},
+		{"10.0.0.1-10.0.0.5", "", ""},
+		{"AB:CD:EF:00:11:22:33:44", "", ""},
+		{"12:30:45", "", ""},
+		// Names
+		{"go\xffogle.example", "", ""},
+		{"go\ufffdogle.example", "", ""},
+		{"good\u200dname.example", "", ""},
+		{"\u202eevil.example", "", ""},
+		{"evil.example\x00.good.example", "", ""},
+		{"“evil.example”", "domain-name", "evil.example"},
+		{"evil.example”", "", ""},
+		{"evil。example", "domain-name", "evil.example"},
+		{"аррӏе.example", "domain-name", "xn--80ak6aa92e.example"},
+		{"us--start.example", "domain-name", "us--start.example"},
+		{"xn--a.example", "", ""},
+		{"setup.exe", "", ""},
+		{"index.html", "", ""},
+		{"d41d8cd98f00b204e9800998ecf8427e.dll", "", ""},
+		{"archive.zip", "domain-name", "archive.zip"},
+		{"facade.deed.beef", "domain-name", "facade.deed.beef"},
+		{"user@198.51.100.7", "", ""},
+		{"user@@evil.example", "", ""},
+		{"Name <user@evil.example>", "", ""},
+		{"MAILTO:user@evil.example?subject=x", "email-addr", "user@evil.example"},
+		// Hashes and numbers
+		{"sha256:d41d8cd98f00b204e9800998ecf8427e", "", ""},
+		{"d41d8cd98f00b204e9800998ecf8427", "", ""},
+		{"d41d8cd9-8f00-b204-e980-0998ecf8427e", "", ""},
+		{"123:abc:def", "", ""},
+		{"ASIA", "", ""},
+		{"AS4294967296", "", ""},
+		{"AS15169 Example LLC", "", ""},
+		{"CVE-2024-123", "", ""},
+		{"CVE-2024-٣٤٥٦", "", ""},
+		{"2130706433", "", ""},
+		{`HKLM\\Software\\x\`, "windows-registry-key", `HKEY_LOCAL_MACHINE\Software\x`},
+		{`HKCU\a[.]b`, "windows-registry-key", `HKEY_CURRENT_USER\a[.]b`},
+		{`C:\Windows\x.exe`, "", ""},
+	} {
+		got, err := Detect(c.in)
+		if got.Type != c.typ || got.Value != c.want || (err == nil) != (c.typ != "") {
+			t.Errorf("%q: got %s %q, %v, want %s %q", c.in, got.Type, got.Value, err, c.typ, c.want)
+		}
+	}
+}
+
 func TestAsChecksTheType(t *testing.T) {
 	for _, c := range []struct{ typ, in, want string }{
 		{"ip", "10.0.0.1", "10.0.0.1"}, {"url", "example.com", "http://example.com"}, {"hostname", "SRV-01", "srv-01"},
-		{"autonomous-system", "64500", "64500"}, {"sha-256", strings.Repeat("AB", 32), strings.Repeat("ab", 32)}, {"SHA3-256", strings.Repeat("AB", 32), strings.Repeat("ab", 32)},
+		{"autonomous-system", "64500", "64500"}, {"domain-name", "Setup.exe", "setup.exe"}, {"ipv6-addr", "AB:CD:EF:00:11:22:33:44", "ab:cd:ef:0:11:22:33:44"}, {"windows-registry-key", "HKEY_USERS", "HKEY_USERS"},
+		{"sha-256", strings.Repeat("AB", 32), strings.Repeat("ab", 32)}, {"SHA3-256", strings.Repeat("AB", 32), strings.Repeat("ab", 32)},
 	} {
 		if got, err := As(c.typ, c.in); err != nil || got.Value != c.want {
 			t.Errorf("%s %q: got %+v, %v", c.typ, c.in, got, err)
@@ -128,6 +216,7 @@ func FuzzDetect(f *testing.F) {
 }
 
 func BenchmarkDetect(b *testing.B) {
+	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := Detect("hxxps://evil[.]example.com/path"); err != nil {
 			b.Fatal(err)
