@@ -130,7 +130,7 @@ func Extract(src string) ([]Observable, error) {
 
 // Extract is [Extract] of a pattern that is parsed already.
 func (p *Pattern) Extract() ([]Observable, error) {
-	x := extraction{seen: map[string]bool{}}
+	var x extraction
 	p.observations(x.observation)
 	p.Conditions(x.condition)
 	p.observations(func(o Observation) {
@@ -208,7 +208,7 @@ func (x *extraction) comparison(c Comparison) {
 			x.comparison(part)
 		}
 	case *Condition:
-		path, ok := identifying(c.Path)
+		path, ok := c.identifies()
 		if !ok {
 			x.refuse(ReasonUnsupportedPath)
 			return
@@ -219,7 +219,8 @@ func (x *extraction) comparison(c Comparison) {
 	}
 }
 
-// conjunction makes one observable out of several identifying properties.
+// conjunction makes one observable out of several identifying properties. Tests that all
+// fail to identify, of one type, are no conjunction of anything: their paths are unsupported.
 func (x *extraction) conjunction(l *Logic) {
 	arms, plain := conjuncts(l, nil)
 	if !plain {
@@ -229,7 +230,7 @@ func (x *extraction) conjunction(l *Logic) {
 	o := Observable{Type: arms[0].Path.Type}
 	others := 0
 	for _, c := range arms {
-		path, ok := identifying(c.Path)
+		path, ok := c.identifies()
 		switch {
 		case c.Op != Equal || c.Path.Type != o.Type || ok && o.Value(path) != nil:
 			x.refuse(ReasonConjunction)
@@ -270,12 +271,26 @@ func conjuncts(c Comparison, list []*Condition) ([]*Condition, bool) {
 }
 
 func (x *extraction) add(o Observable) {
-	key, err := json.Marshal(o)
-	if err != nil || x.seen[string(key)] {
-		return
+	if len(x.list) > 0 { // most patterns have one
+		if x.seen == nil {
+			x.seen = map[string]bool{key(x.list[0]): true}
+		}
+		k := key(o)
+		if x.seen[k] {
+			return
+		}
+		x.seen[k] = true
 	}
-	x.seen[string(key)] = true
 	x.list = append(x.list, o)
+}
+
+// key tells observables apart.
+func key(o Observable) string {
+	raw, err := o.MarshalJSON()
+	if err != nil {
+		return ""
+	}
+	return string(raw)
 }
 
 func (l Literal) value() any {

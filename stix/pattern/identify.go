@@ -51,6 +51,18 @@ func observable(typ string) bool {
 	return ok
 }
 
+// identifies is the path's usual text if the comparison can identify an observable: its path
+// does, and its values are not bytes or times, which are not the text that they are written
+// with.
+func (c *Condition) identifies() (string, bool) {
+	for _, v := range c.Values {
+		if v.Kind == Binary || v.Kind == Hex || v.Kind == Time {
+			return "", false
+		}
+	}
+	return identifying(c.Path)
+}
+
 // identifying is the path's usual text if it identifies the observable.
 func identifying(p Path) (string, bool) {
 	if p.Steps[0].List {

@@ -148,26 +148,54 @@ func TestCheckFindsBadHashesAndDoubleQualifiers(t *testing.T) {
 
 func TestExtractRefusesForTheWeightiestReason(t *testing.T) {
 	for in, want := range map[string]Reason{
-		"[a:b != 1] FOLLOWEDBY [a:b = 1] WITHIN 1 SECONDS":                ReasonSequence,
-		"[a:b != 1] WITHIN 1 SECONDS":                                     ReasonQualifier,
-		"[a:b_ref.c LIKE 'x' AND a:b != 1]":                               ReasonNegation,
-		"[a:b_refs[*].c LIKE 'x']":                                        ReasonReferencePath,
-		"[NOT EXISTS file:name]":                                          ReasonNegation,
-		"[EXISTS file:name]":                                              ReasonOperator,
-		"[file:name ISSUBSET '10.0.0.0/8']":                               ReasonOperator,
-		"[a:b IN ()]":                                                     ReasonEmptySet,
-		"[a:b = 1] AND [file:name = 'x']":                                 ReasonUnknownType,
-		"[url:value = 'x'] AND [url:value = 'y']":                         ReasonConjunction,
-		"[url:value = 'x' AND (file:name = 'x' OR file:name = 'y')]":      ReasonConjunction,
-		"[file:name IN ('x') AND file:hashes.foo = 'y']":                  ReasonConjunction,
-		"[ipv4-addr:value ISSUBSET '10.0.0.0/8' AND ipv4-addr:x = 1]":     ReasonConjunction,
-		"[network-traffic:src_port = 1 AND network-traffic:dst_port = 2]": ReasonUnsupportedPath,
-		"[file:hashes = 'x']":                                             ReasonUnsupportedPath,
-		"[file:size = 1]":                                                 ReasonUnsupportedPath,
+		"[a:b != 1] FOLLOWEDBY [a:b = 1] WITHIN 1 SECONDS":                                  ReasonSequence,
+		"[a:b != 1] WITHIN 1 SECONDS":                                                       ReasonQualifier,
+		"[a:b_ref.c LIKE 'x' AND a:b != 1]":                                                 ReasonNegation,
+		"[a:b_refs[*].c LIKE 'x']":                                                          ReasonReferencePath,
+		"[NOT EXISTS file:name]":                                                            ReasonNegation,
+		"[EXISTS file:name]":                                                                ReasonOperator,
+		"[file:name ISSUBSET '10.0.0.0/8']":                                                 ReasonOperator,
+		"[a:b IN ()]":                                                                       ReasonEmptySet,
+		"[a:b = 1] AND [file:name = 'x']":                                                   ReasonUnknownType,
+		"[url:value = 'x'] AND [url:value = 'y']":                                           ReasonConjunction,
+		"[url:value = 'x' AND (file:name = 'x' OR file:name = 'y')]":                        ReasonConjunction,
+		"[file:name IN ('x') AND file:hashes.foo = 'y']":                                    ReasonConjunction,
+		"[ipv4-addr:value ISSUBSET '10.0.0.0/8' AND ipv4-addr:x = 1]":                       ReasonConjunction,
+		"[network-traffic:src_port = 1 AND network-traffic:dst_port = 2]":                   ReasonUnsupportedPath,
+		"[file:hashes = 'x']":                                                               ReasonUnsupportedPath,
+		"[file:size = 1]":                                                                   ReasonUnsupportedPath,
+		"[file:size = 1 AND file:mime_type = 'x' AND file:name = 'y']":                      ReasonConjunction,
+		"[file:size = 1 AND file:mime_type = 'x' AND file:ctime = t'2026-01-01T00:00:00Z']": ReasonUnsupportedPath,
+		"[file:size = 1 AND network-traffic:dst_port = 2]":                                  ReasonConjunction,
+		"[file:size = 1 AND file:size > 2]":                                                 ReasonOperator,
+		"[file:name = 'x' OR file:size = 1]":                                                ReasonUnsupportedPath,
+		"[file:name = 'x' OR (file:size = 1 AND file:name = 'y')]":                          ReasonConjunction,
+		"[file:name = 'x'] OR [file:size = 1 AND file:mime_type = 'y']":                     ReasonUnsupportedPath,
+		"[file:hashes.MD5 = h'd41d8cd98f00b204e9800998ecf8427e']":                           ReasonUnsupportedPath,
+		"[url:value = b'aHR0cDovL2V2aWwuZXhhbXBsZS8=']":                                     ReasonUnsupportedPath,
 	} {
 		var refusal *Refusal
 		if _, err := Extract(in); !errors.As(err, &refusal) || refusal.Reason != want {
 			t.Errorf("%s: got %v, want %s", in, err, want)
 		}
+	}
+}
+
+func TestExtractGivesEachObservableOnce(t *testing.T) {
+	list, err := Extract("[url:value IN ('a', 'b', 'a') OR url:value = 'b'] OR [autonomous-system:number = 5 OR autonomous-system:number = 5.0 OR url:value = '5' OR url:value = 'it\\'s \\\\']")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, o := range list {
+		got = append(got, key(o))
+	}
+	want := []string{
+		`{"type":"url","match":"eq","properties":{"value":"a"}}`, `{"type":"url","match":"eq","properties":{"value":"b"}}`,
+		`{"type":"autonomous-system","match":"eq","properties":{"number":5}}`, `{"type":"url","match":"eq","properties":{"value":"5"}}`,
+		`{"type":"url","match":"eq","properties":{"value":"it's \\"}}`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
