@@ -64,6 +64,16 @@ func samples(t *testing.T) []stix.Object {
 	keep(object(t, File("evil.exe", map[string]string{"MD5": "d41d8cd98f00b204e9800998ecf8427e", "SHA-1": "da39a3ee5e6b4b0d3255bfef95601890afd80709"})))
 	keep(object(t, Software("AnyDesk", "AnyDesk GmbH", "1.0", "")))
 	keep(object(t, UserAccount("root", "0")))
+	for typ, value := range map[string]string{"text": "note", "user-agent": "Mozilla/5.0", "cryptocurrency-wallet": "bc1q0", "hostname": "srv-01", "phone-number": "+1 555 0100"} {
+		keep(object(t, Observable(observable.Value{Type: typ, Value: value}).Score(1)))
+	}
+	address := keep(object(t, Observable(value(t, "198.51.100.9")).OpenCTI("score", 65).OpenCTI("labels", []string{"x"})))
+	keep(object(t, Custom("mutex", false).Set("name", "Global\\x")))
+	keep(object(t, Custom("directory", false).Set("path", `C:\Windows`)))
+	keep(object(t, Custom("email-message", false).Set("is_multipart", false).Set("subject", "Invoice")))
+	keep(object(t, Custom("network-traffic", false).Set("protocols", []string{"tcp"}).Set("dst_ref", address.ID()).Set("dst_port", 443)))
+	keep(object(t, Custom("x509-certificate", false).Set("serial_number", "36:f7:d4")))
+	keep(object(t, Tool("Extended").Created(day).OpenCTI("aliases", []string{"y"}).Extension(stix.MITREExtension, map[string]any{"x_mitre_version": "1.0"})))
 	keep(object(t, IndicatorPattern("rule", "sigma", "title: x", day)))
 	country := keep(object(t, Country("France", "fr").Created(day)))
 	keep(object(t, City("Paris", "FR").Created(day)))
@@ -138,6 +148,13 @@ func TestMistakesAreErrors(t *testing.T) {
 		"no valid_from": IndicatorPattern("x", "stix", "[a:b = 1]", time.Time{}), "valid_until first": Indicator(value(t, "10.0.0.1"), day).ValidUntil(day),
 		"score": Indicator(value(t, "10.0.0.1"), day).Score(101), "about nothing": Report("x", day), "bad vector": Vulnerability("CVE-2024-1234").Created(day).CVSS("x", 1, ""),
 		"no rule for an id": Custom("x-thing", true).Created(day), "bad type": Custom("X", true).Created(day), "AS": AutonomousSystem("x", ""), "modified first": Tool("x").Created(day).Modified(day.Add(-time.Hour)),
+		"id set": Tool("x").Created(day).Set("id", "tool--1"), "type set": Tool("x").Created(day).Set("type", "malware"),
+		"about a zero object": Report("x", day, a, stix.Object{}), "seen at a zero object": Sighting(a, day, day, 1, stix.Object{}).Created(day), "seen nowhere": Sighting(a, day, day, 1).Created(day),
+		"a period of no millisecond": Relationship("uses", a, a).Created(day).Between(day, day.Add(time.Nanosecond)),
+		"an extension of a file":     File("x", nil).OpenCTI("score", 1), "no extension": Tool("x").Created(day).Extension("x-ext", map[string]any{"a": 1}),
+		"an indicator for a CVE": Indicator(value(t, "CVE-2024-1234"), day), "an observable for a CVE": Observable(value(t, "CVE-2024-1234")),
+		"no reference": Tool("x").Created(day).References(External{URL: "https://x.example/"}), "no phase": Tool("x").Created(day).Phases(Phase{"a", ""}), "confidence": Tool("x").Created(day).Confidence(-1),
+		"no such place": Position("x", 91, 0).Created(day), "no country": City("x", "").Created(day), "count": Sighting(a, day, day, -1, a).Created(day), "no account": UserAccount("", ""), "no hash": File("", nil),
 		"unusable value": Tool("x").Created(day).Set("x_f", func() {}),
 	} {
 		if o, err := b.Object(); err == nil {

@@ -30,8 +30,12 @@ func Custom(typ string, domain bool) *Builder { return &Builder{typ: typ, dated:
 
 func domain(typ string) *Builder { return Custom(typ, true) }
 
-// Set sets a property. Empty strings, empty lists and nil leave it out.
+// Set sets a property. Empty strings, empty lists and nil leave it out. The type and the id
+// cannot be set: one is given, the other follows.
 func (b *Builder) Set(name string, value any) *Builder {
+	if name == "type" || name == "id" || name == "spec_version" {
+		return b.fail("%s cannot be set", name)
+	}
 	switch v := value.(type) {
 	case nil:
 		return b

@@ -63,8 +63,16 @@ func (b *Builder) about(objects []stix.Object) *Builder {
 	if len(objects) == 0 {
 		return b.fail("it must be about at least one object")
 	}
+	return b.refer("object_refs", objects)
+}
+
+// refer adds references to objects, none of which may be the zero Object.
+func (b *Builder) refer(name string, objects []stix.Object) *Builder {
 	for _, o := range objects {
-		b.add("object_refs", o.ID())
+		if o.IsZero() {
+			return b.fail("%s: one of the objects holds nothing", name)
+		}
+		b.add(name, o.ID())
 	}
 	return b
 }
@@ -77,7 +85,7 @@ func Relationship(kind string, source, target stix.Object) *Builder {
 // Between sets the period of a relationship, which is part of its identity. Either may be
 // zero.
 func (b *Builder) Between(start, stop time.Time) *Builder {
-	if !start.IsZero() && !stop.IsZero() && !stop.After(start) {
+	if !start.IsZero() && !stop.IsZero() && Time(stop) <= Time(start) {
 		return b.fail("a period must end after it starts")
 	}
 	return b.Set("start_time", start).Set("stop_time", stop)
@@ -96,13 +104,10 @@ func Sighting(of stix.Object, first, last time.Time, count int, where ...stix.Ob
 	if count > 0 {
 		b.Set("count", count)
 	}
-	for _, o := range where {
-		b.add("where_sighted_refs", o.ID())
-	}
 	if len(where) == 0 {
 		return b.fail("it must say where it was seen")
 	}
-	return b
+	return b.refer("where_sighted_refs", where)
 }
 
 // Country is a country by its name and ISO 3166 code.

@@ -98,6 +98,9 @@ func Pattern(v observable.Value) string {
 // Indicator is the indicator for a normalised value: name, pattern and main type follow
 // from it.
 func Indicator(v observable.Value, validFrom time.Time) *Builder {
+	if v.Type == "vulnerability" {
+		return domain("indicator").fail("a vulnerability is no observable")
+	}
 	return IndicatorPattern(v.Value, "stix", Pattern(v), validFrom).Set("x_opencti_main_observable_type", mainTypes[v.Type])
 }
 
