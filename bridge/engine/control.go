@@ -224,6 +224,11 @@ func (e *Engine) reenter(ctx context.Context, d eventlog.Letter, with []byte) (s
 		err = enter(in)
 	} else {
 		err = e.as(ctx, d.Name, "redrive", false, enter)
+		for begun := time.Now(); errors.Is(err, eventlog.ErrHeld) && time.Since(begun) < startLimit; { // our own start may be catching it up
+			if err = pause(ctx, 100*time.Millisecond); err == nil {
+				err = e.as(ctx, d.Name, "redrive", false, enter)
+			}
+		}
 	}
 	if err != nil {
 		return "", err
