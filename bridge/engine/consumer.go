@@ -86,7 +86,7 @@ func (k *consumer) config() delivery.Config {
 	}
 	return delivery.Config{
 		Name: c.Name, Kind: c.Kind, Role: role, Sink: sink, Traits: c.Traits, Gate: k.gate, Env: k.env(),
-		Log: logPort{e.store.Log, c.Name, &k.skipped}, Latest: latestPort{e.store, c.Name},
+		Log: logPort{e.store.Log, c.Name, &k.skipped}, Latest: latestPort{e.store, c.Name, newLookups(e.store.Latest)},
 		Positions: &positions{state: e.store.State, consumer: c.Name, partitions: e.store.Log.Partitions(), owner: instance},
 		Letters:   letters{e.store}, Orders: orders{e.store.State, c.Name},
 		Start: start, StartTime: at, SeqAt: e.store.Log.SeqAt, Prefer: c.Prefer, Partitions: e.store.Log.Partitions(),

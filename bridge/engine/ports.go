@@ -119,12 +119,13 @@ func (p logPort) LastSeq(ctx context.Context) (uint64, error) {
 
 // latestPort lends STIX_LATEST to a runner.
 type latestPort struct {
-	store *eventlog.Store
-	name  string
+	store  *eventlog.Store
+	name   string
+	lookup *lookups
 }
 
 func (p latestPort) Of(ctx context.Context, typ, id string) ([]delivery.Assertion, error) {
-	entries, err := p.store.Latest.Of(ctx, typ, id)
+	entries, err := p.lookup.of(ctx, eventlog.Key{Type: typ, ID: id})
 	if err != nil {
 		return nil, err
 	}

@@ -208,8 +208,8 @@ type wanted struct {
 	object       stix.Object
 }
 
-// lookups is how many look-ups are under way at once: each is a round trip.
-const lookups = 16
+// lookups is how many look-ups are under way at once; the runtime puts together what waits.
+const lookups = 128
 
 // findAll fills in what can be found.
 func (s *sink) findAll(ctx context.Context, env bridge.Env, ask []wanted) error {

@@ -203,6 +203,8 @@ func (l *Latest) ask(ctx context.Context, req []byte, yield func(*nats.Msg) erro
 			return nil
 		case "503":
 			return errNoAnswer
+		case "413":
+			return fmt.Errorf("%s: %w", StreamLatest, errTooMany)
 		default:
 			return fmt.Errorf("%s: read: %s %s", StreamLatest, status, one(m.Header, "Description"))
 		}
