@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 )
 
 // ErrNoID is an object for which no deterministic id exists: its type has no rule, or what
@@ -42,15 +43,22 @@ func (o Object) DeterministicID() (string, error) {
 	return deterministic(o.h.raw)
 }
 
+// pool keeps data: it is large, and ids are computed by the million.
+var pool = sync.Pool{New: func() any { return new(data) }}
+
 func deterministic(raw []byte) (string, error) {
-	d := data{raw: raw}
+	d := pool.Get().(*data)
+	defer pool.Put(d)
+	defer d.reset()
+	d.raw = raw
+	d.look()
 	typ, ok := d.member("type")
 	if !ok || typ[0] != '"' {
 		return "", fmt.Errorf("%w: no type", ErrNoID)
 	}
 	name, _ := text(typ)
 	if rule, ok := rules[name]; ok {
-		rule(&d)
+		rule(d)
 	} else if contributing, ok := observables[name]; ok {
 		d.observable(name, contributing)
 	} else {
@@ -85,6 +93,7 @@ var prefixes = map[string]string{
 // data is what is hashed: canonical values by name.
 type data struct {
 	raw   []byte
+	index []memberAt // its members, with decoded names
 	list  []memberAt
 	room  [8]memberAt
 	buf   [512]byte
@@ -93,25 +102,44 @@ type data struct {
 	err   error
 }
 
+// reset forgets everything, so that nothing of the object is kept.
+func (d *data) reset() {
+	d.raw, d.list, d.out, d.fixed, d.err = nil, nil, nil, "", nil
+	clear(d.room[:])
+	if clear(d.index); cap(d.index) > 1000 {
+		d.index = nil
+	}
+}
+
 func (d *data) fail(format string, args ...any) {
 	if d.err == nil {
 		d.err = fmt.Errorf("%w: "+format, append([]any{ErrNoID}, args...)...)
 	}
 }
 
-// member is the raw value of a top-level member; of two the last.
-func (d *data) member(name string) (found []byte, ok bool) {
-	raw := d.raw
-	for i := 1; i < len(raw)-1; {
-		colon := behindText(raw, i)
-		end := behind(raw, colon+1)
-		key := raw[i+1 : colon-1]
-		if string(key) == name || bytes.IndexByte(key, '\\') >= 0 && decoded(raw[i:colon]) == name {
-			found = raw[colon+1 : end : end]
+// look finds the members, once for all that is asked for.
+func (d *data) look() {
+	d.index = d.index[:0]
+	for i := 1; i < len(d.raw)-1; {
+		colon := behindText(d.raw, i)
+		end := behind(d.raw, colon+1)
+		key := d.raw[i+1 : colon-1]
+		if bytes.IndexByte(key, '\\') >= 0 {
+			key, _ = unescape(nil, key)
 		}
+		d.index = append(d.index, memberAt{key, d.raw[colon+1 : end : end]})
 		i = end + 1
 	}
-	return found, found != nil
+}
+
+// member is the raw value of a top-level member; of two the last.
+func (d *data) member(name string) (found []byte, ok bool) {
+	for i := len(d.index) - 1; i >= 0; i-- {
+		if m := &d.index[i]; string(m.name) == name {
+			return m.value, true
+		}
+	}
+	return nil, false
 }
 
 func decoded(raw []byte) string {
@@ -140,7 +168,7 @@ func (d *data) add(name string, write func(dst []byte) ([]byte, error)) {
 		return
 	}
 	d.out = out
-	d.list = append(d.list, memberAt{[]byte(name), out[start:len(out):len(out)]})
+	d.list = append(d.list, memberAt{bytesOf(name), out[start:len(out):len(out)]})
 }
 
 // text adds a decoded string.

@@ -35,6 +35,13 @@ var algorithms = map[string]algorithm{
 	"SHA3224":   {"", 56},
 	"SHA3384":   {"", 96},
 	"WHIRLPOOL": {"", 128},
+
+	// as the specification writes them
+	"SHA-1":    {"SHA-1", 40},
+	"SHA-256":  {"SHA-256", 64},
+	"SHA-512":  {"SHA-512", 128},
+	"SHA3-256": {"SHA3-256", 64},
+	"SHA3-512": {"SHA3-512", 128},
 }
 
 // knownAlgorithm finds an algorithm under any usual spelling of its name.
@@ -100,7 +107,8 @@ func cleanHashes(dst, raw []byte, one bool) ([]byte, error) {
 		set(name, value)
 	}
 	given := list
-	list = make([]hashValue, 0, len(given))
+	var renamed [8]hashValue
+	list = renamed[:0]
 	for _, h := range given {
 		if !dictionaryKey(h.name) {
 			return nil, fmt.Errorf("hash name %.40q has other characters than letters, digits, hyphen and underscore", h.name)
@@ -122,9 +130,10 @@ func cleanHashes(dst, raw []byte, one bool) ([]byte, error) {
 	if one {
 		list = preferred(list)
 	}
-	m := make([]memberAt, len(list))
-	for i, h := range list {
-		m[i] = memberAt{[]byte(h.name), h.raw}
+	var places [8]memberAt
+	m := places[:0]
+	for _, h := range list {
+		m = append(m, memberAt{bytesOf(h.name), h.raw})
 	}
 	return canonical{last: true, noNull: !one}.members(dst, m)
 }

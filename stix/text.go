@@ -10,6 +10,9 @@ import (
 // those of an Object.
 func alias(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
+// bytesOf is s as bytes without a copy, to be read only.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
 // text decodes the JSON string raw (with its quotes), which must be valid. whole is false
 // when it has a lone surrogate, which has no UTF-8 form and becomes U+FFFD. Without
 // escapes the result aliases raw.
