@@ -103,7 +103,7 @@ func TestObjectThatAlwaysGets500BecomesADeadLetterAndTheRestArrives(t *testing.T
 	p := s.start()
 	await(t, patience, func() error {
 		st, err := s.status()
-		if k := consumer(st, "soc"); err == nil && k.Dead != 2 {
+		if k := consumer(st, "soc"); err == nil && (k.Dead != 2 || k.Lag > 0) {
 			err = fmt.Errorf("%d dead letters, lag %d, %s %s", k.Dead, k.Lag, k.Health, k.Error)
 			side.rev[0]++ // others go on: the target takes their events
 			s.write("side.json", side.bundle())
@@ -111,8 +111,8 @@ func TestObjectThatAlwaysGets500BecomesADeadLetterAndTheRestArrives(t *testing.T
 		}
 		return err
 	})
-	st := p.settled()
-	if got := state(g.got()); len(got) != n-2 {
+	before := s.tap("--last", "1")[0].Seq
+	if got := state(g.got()); len(got) != n-2 { // the one from the side has an id of the feed's
 		t.Errorf("the target holds %d objects, want %d", len(got), n-2)
 	}
 	letters := s.letters()
@@ -129,7 +129,7 @@ func TestObjectThatAlwaysGets500BecomesADeadLetterAndTheRestArrives(t *testing.T
 	feed.rev[21]++
 	s.write("feed.json", feed.bundle())
 	await(t, patience, func() error {
-		if state(g.got())[feed.id(21)].Seq <= st.Log.LastSeq {
+		if state(g.got())[feed.id(21)].Seq <= before {
 			return errors.New("the new version has not arrived")
 		}
 		return nil
@@ -171,7 +171,7 @@ func TestObjectThatAlwaysGets500BecomesADeadLetterAlsoWhenNothingElseComes(t *te
 	s := newSite(t, fmt.Sprintf("producers:\n  - { kind: stix, name: feed, path: DIR/feed.json }\nconsumers:\n"+
 		"  - { kind: webhook, name: soc, url: %q, producers: ['*'], max_tlp: red }\n", g.URL))
 	s.write("feed.json", feed.bundle())
-	s.start()
+	p := s.start()
 	await(t, time.Minute, func() error {
 		st, err := s.status()
 		if k := consumer(st, "soc"); err == nil && (k.Dead != 1 || k.Lag > 0) {
@@ -179,6 +179,7 @@ func TestObjectThatAlwaysGets500BecomesADeadLetterAlsoWhenNothingElseComes(t *te
 		}
 		return err
 	})
+	p.settled() // nothing is left to retry: it is well again
 }
 
 func TestTargetRefusesOneObjectForGood(t *testing.T) {
