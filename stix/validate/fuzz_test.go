@@ -1,10 +1,6 @@
 package validate
 
 import (
-	"compress/gzip"
-	"encoding/json"
-	"io"
-	"os"
 	"strings"
 	"testing"
 )
@@ -27,34 +23,4 @@ func FuzzRaw(f *testing.F) {
 			}
 		}
 	})
-}
-
-func BenchmarkBundle(b *testing.B) {
-	f, err := os.Open("../../testdata/ics-attack.json.gz")
-	if err != nil {
-		b.Skip(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		b.Fatal(err)
-	}
-	raw, err := io.ReadAll(z)
-	if err != nil {
-		b.Fatal(err)
-	}
-	var bundle struct{ Objects []json.RawMessage }
-	if err := json.Unmarshal(raw, &bundle); err != nil {
-		b.Fatal(err)
-	}
-	b.SetBytes(int64(len(raw)))
-	b.ReportAllocs()
-	for b.Loop() {
-		for _, o := range bundle.Objects {
-			if errs := Raw(o); len(errs) > 0 {
-				b.Fatal(errs)
-			}
-		}
-	}
-	b.ReportMetric(float64(len(bundle.Objects)*b.N)/b.Elapsed().Seconds(), "objects/s")
 }

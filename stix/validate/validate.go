@@ -226,7 +226,12 @@ func (c *checker) properties(o object, at string, r *rule) {
 	}
 }
 
+// escape writes a name as a step of a pointer. One that no property may have for its length
+// is cut: a pointer is made for every place beneath it.
 func escape(name string) string {
+	if len(name) > 1000 {
+		name = strings.ToValidUTF8(name[:1000], "") + "…"
+	}
 	if !strings.ContainsAny(name, "~/") {
 		return name
 	}

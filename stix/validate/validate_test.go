@@ -4,9 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -88,16 +92,110 @@ func TestOpenCTILevelToleratesThePlatform(t *testing.T) {
 }
 
 func TestHostileInputIsBounded(t *testing.T) {
+	const indicator = `{"type":"indicator","spec_version":"2.1","id":"indicator--3f2a1b4c-5d6e-4f70-8a9b-0c1d2e3f4a5b","created":"2024-05-01T10:00:00.000Z","modified":"2024-05-01T10:00:00.000Z","valid_from":"2024-05-01T10:00:00Z","pattern_type":"stix","pattern":`
+	repeat := strings.Repeat
+	many := func(n int, f func(int) string) string {
+		var b strings.Builder
+		for i := range n {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			b.WriteString(f(i))
+		}
+		return b.String()
+	}
 	for name, raw := range map[string]string{
-		"deep":      strings.Repeat(`{"a":`, 100000),
-		"many":      `{"type":"bundle","id":"x","objects":[` + strings.TrimSuffix(strings.Repeat("1,", 100000), ",") + `]}`,
-		"numbers":   `{"type":"location","latitude":1e999999999,"longitude":` + strings.Repeat("9", 100000) + `}`,
-		"not UTF-8": "{\"type\":\"\xff\"}",
-		"nothing":   "",
+		"deep":                   repeat(`{"a":`, 100000),
+		"deep and complete":      `{"type":"x-y","a":` + repeat(`[`, 100000) + repeat(`]`, 100000) + `}`,
+		"as deep as allowed":     `{"type":"x-y","spec_version":"2.1","abc":` + repeat(`[`, 198) + repeat(`]`, 198) + `}`,
+		"many members":           `{"type":"bundle","id":"x","objects":[` + many(100000, func(int) string { return "1" }) + `]}`,
+		"many properties":        `{"type":"x-y",` + many(100000, func(i int) string { return fmt.Sprintf(`"P%d":null`, i) }) + `}`,
+		"many duplicates":        `{` + many(100000, func(int) string { return `"type":1` }) + `}`,
+		"many labels":            `{"type":"tool","labels":[` + many(100000, func(int) string { return `1` }) + `]}`,
+		"many selectors":         `{"type":"tool","granular_markings":[{"selectors":[` + many(100000, func(int) string { return `"zzz.[1].a"` }) + `]}]}`,
+		"a long selector":        `{"type":"tool","granular_markings":[{"selectors":["abc` + repeat(".a", 500000) + `"]}]}`,
+		"large numbers":          `{"type":"location","latitude":1e999999999,"longitude":` + repeat("9", 100000) + `}`,
+		"a small number":         `{"type":"location","id":1e-999999999,"latitude":0.` + repeat("0", 100000) + `1e5,"longitude":-0.0}`,
+		"a large integer":        `{"type":"sighting","count":1` + repeat("0", 300) + `}`,
+		"a long fraction":        `{"type":"sighting","count":1.` + repeat("0", 1000000) + `1}`,
+		"a long type":            `{"type":"` + repeat("a", 1000000) + `"}`,
+		"a long id":              `{"type":"tool","id":"tool--` + repeat("a", 1000000) + `"}`,
+		"a long time":            `{"type":"tool","created":"2024-05-01T10:00:00.` + repeat("1", 1000000) + `"}`,
+		"a long URL":             `{"type":"url","value":"http://` + repeat("%", 1000000) + `"}`,
+		"a long CPE":             `{"type":"software","cpe":"cpe:2.3:a:` + repeat("?", 1000000) + `"}`,
+		"a long MIME type":       `{"type":"file","mime_type":"application/` + repeat("a", 1000000) + ` "}`,
+		"a deep pattern":         indicator + `"` + repeat("(", 100000) + `"}`,
+		"a deep comparison":      indicator + `"[` + repeat("(", 100000) + `"}`,
+		"a long pattern":         indicator + `"` + repeat("[a:b = 1] OR ", 100000) + `"}`,
+		"many qualifiers":        indicator + `"[abc:def = 1]` + repeat(" WITHIN 1 SECONDS", 100000) + `"}`,
+		"a long number in it":    indicator + `"[abc:def = ` + repeat("9", 1000000) + `"}`,
+		"a long name above many": `{"type":"x-y","spec_version":"2.1","extensions":{"` + repeat("a", 1000000) + `-ext":{` + many(20000, func(i int) string { return fmt.Sprintf(`"abc%d":[]`, i) }) + `}}}`,
+		"a long key above many":  `{"type":"observed-data","objects":{"` + repeat("a", 1000000) + `":{"type":"file",` + many(20000, func(i int) string { return fmt.Sprintf(`"abc%d":null`, i) }) + `}}}`,
+		"not UTF-8":              "{\"type\":\"\xff\"}",
+		"nothing":                "",
+		"null":                   "null",
+		"a lone surrogate":       `{"type":"\ud800"}`,
 	} {
+		start := time.Now()
 		errs := Raw([]byte(raw))
 		if len(errs) == 0 || len(errs) > 100 {
 			t.Errorf("%s: %d errors", name, len(errs))
+		}
+		for _, e := range errs {
+			if e.Rule == "" || e.Section == "" || e.Message == "" || len(e.Message) > 1000 || len(e.Pointer) > 10_000 || e.Pointer != "" && e.Pointer[0] != '/' {
+				t.Errorf("%s: incomplete or long: %.200q %.200q", name, e.Pointer, e.Message)
+			}
+		}
+		if spent := time.Since(start); spent > 20*time.Second {
+			t.Errorf("%s took %s", name, spent)
+		}
+	}
+	if errs := (Validator{Max: 3}).Raw([]byte(`{"type":"tool","labels":[1,2,3,4,5]}`)); len(errs) != 3 {
+		t.Errorf("got %d errors, want 3", len(errs))
+	}
+}
+
+// TestEveryErrorOfTheVectorsIsComplete is about what people get to see.
+func TestEveryErrorOfTheVectorsIsComplete(t *testing.T) {
+	sections := regexp.MustCompile(`^\d+(\.\d+)*$`)
+	rules := map[string]bool{}
+	for _, v := range vectors(t) {
+		var value any
+		if err := json.Unmarshal(v.Object, &value); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range Raw(v.Object) {
+			rules[e.Rule] = true
+			if !sections.MatchString(e.Section) || e.Message == "" || e.Message != strings.TrimSpace(e.Message) {
+				t.Errorf("%s: %+v", v.Why, e)
+			}
+			// The pointer leads somewhere, or to what is missing in something.
+			parent := value
+			steps := strings.Split(e.Pointer, "/")[1:]
+			if e.Pointer == "" {
+				continue
+			}
+			for _, step := range steps[:len(steps)-1] {
+				step = strings.NewReplacer("~1", "/", "~0", "~").Replace(step)
+				switch p := parent.(type) {
+				case map[string]any:
+					parent = p[step]
+				case []any:
+					n, err := strconv.Atoi(step)
+					if err != nil || n >= len(p) {
+						t.Fatalf("%s: %q leads nowhere", v.Why, e.Pointer)
+					}
+					parent = p[n]
+				}
+			}
+			if parent == nil {
+				t.Errorf("%s: %q leads nowhere", v.Why, e.Pointer)
+			}
+		}
+	}
+	for _, rule := range []string{RuleRequired, RuleType, RuleFormat, RuleRange, RuleEnum, RuleEmpty, RuleName, RuleReserved, RuleReference, RuleOneOf, RuleOrder, RuleSelector, RulePattern, RuleID} {
+		if !rules[rule] {
+			t.Errorf("no vector breaks the rule %s", rule)
 		}
 	}
 }
