@@ -12,6 +12,10 @@ func (p *Pattern) Check() error {
 	var err error
 	p.Conditions(func(c *Condition) {
 		if algorithm, ok := c.Path.hash(); ok && err == nil {
+			if c.Op == In && len(c.Values) == 0 && !validHash(algorithm, "()") {
+				err = fmt.Errorf("%s: an empty set has no %s hash", c.Path, algorithm)
+				return
+			}
 			for _, v := range c.Values {
 				if !validHash(algorithm, v.Text) {
 					err = fmt.Errorf("%s: %q is not a valid %s hash", c.Path, shorten(v.Text), algorithm)

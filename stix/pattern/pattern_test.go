@@ -130,11 +130,13 @@ func TestCheckFindsBadHashesAndDoubleQualifiers(t *testing.T) {
 		"[file:hashes.'sha-1' = 'da39a3ee5e6b4b0d3255bfef95601890afd80709']": true,
 		"[file:hashes.MD5 IN ('d41d8cd98f00b204e9800998ecf8427e', 'zz')]":    false,
 		"[file:hashes.MD5 IN ('d41d8cd98f00b204e9800998ecf8427e')]":          true,
-		"[file:hashes.imphash = 'zz']":                                       true,
-		"[a:b = 1] WITHIN 1 SECONDS REPEATS 1 TIMES":                         true,
-		"[a:b = 1] WITHIN 1 SECONDS REPEATS 1 TIMES WITHIN 2 SECONDS":        false,
-		"([a:b = 1] WITHIN 1 SECONDS) WITHIN 2 SECONDS":                      true,
-		"[a:c = 1] OR [a:b = 1] REPEATS 1 TIMES REPEATS 1 TIMES":             false,
+		"[file:hashes.MD5 IN ()]":                                     false,
+		"[file:hashes.imphash IN ()]":                                 true,
+		"[file:hashes.imphash = 'zz']":                                true,
+		"[a:b = 1] WITHIN 1 SECONDS REPEATS 1 TIMES":                  true,
+		"[a:b = 1] WITHIN 1 SECONDS REPEATS 1 TIMES WITHIN 2 SECONDS": false,
+		"([a:b = 1] WITHIN 1 SECONDS) WITHIN 2 SECONDS":               true,
+		"[a:c = 1] OR [a:b = 1] REPEATS 1 TIMES REPEATS 1 TIMES":      false,
 	} {
 		p, err := Parse(in)
 		if err != nil {
