@@ -20,18 +20,22 @@ func TestDeadSinkBehindManyEventsCostsNoMemoryAndNobodyElsesPace(t *testing.T) {
 		versions = 100
 	}
 	feed := newCorpus("thing", objects)
+	for i := range feed.rev {
+		feed.rev[i] = 1
+	}
 	source := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if feed.rev[0] < versions { // another version of everything each time
-			for i := range feed.rev {
+		etag := fmt.Sprintf(`"%d"`, feed.rev[0])
+		if r.Header.Get("If-None-Match") == etag { // it was read to its end
+			if feed.rev[0] == versions {
+				w.WriteHeader(http.StatusNotModified)
+				return
+			}
+			for i := range feed.rev { // another version of everything
 				feed.rev[i]++
 			}
+			etag = fmt.Sprintf(`"%d"`, feed.rev[0])
 		}
-		etag := fmt.Sprintf(`"%d"`, feed.rev[0])
 		w.Header().Set("ETag", etag)
-		if r.Header.Get("If-None-Match") == etag {
-			w.WriteHeader(http.StatusNotModified)
-			return
-		}
 		_, _ = io.WriteString(w, feed.bundle())
 	}))
 	defer source.Close()
