@@ -55,3 +55,18 @@ func TestIDsEqualTheReferenceClient(t *testing.T) {
 		t.Errorf("%d rows", len(rows))
 	}
 }
+
+func TestIDOfAMemberThatOccursTwiceIsThatOfTheLast(t *testing.T) {
+	want, err := ID([]byte(`{"type":"domain-name","value":"example.org"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, raw := range []string{
+		`{"type":"domain-name","value":"other.example","value":"example.org"}`,
+		`{"type":"url","value":7,"type":"domain-name","v\u0061lue":"example.org"}`,
+	} {
+		if got, err := ID([]byte(raw)); err != nil || got != want {
+			t.Errorf("%s: got %s, %v", raw, got, err)
+		}
+	}
+}

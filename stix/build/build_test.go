@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/stixbridge/stixbridge/stix"
 	"github.com/stixbridge/stixbridge/stix/observable"
 	"github.com/stixbridge/stixbridge/stix/pattern"
@@ -127,6 +129,38 @@ func TestEverythingIsValidAndHasItsDeterministicID(t *testing.T) {
 		}
 		if o.Created() != "" && o.Created() != "2026-01-02T02:04:05.678Z" {
 			t.Errorf("%s: created %s", o.ID(), o.Created())
+		}
+	}
+}
+
+// TestShape spells out what the platform's client reads.
+func TestShape(t *testing.T) {
+	author := object(t, Identity("Acme", "organization").Created(day))
+	tlp, err := TLP(stix.Green)
+	must(t, tlp, err)
+	v := value(t, "198[.]51.100.7")
+	common := func(b *Builder) *Builder {
+		return b.Score(70).Labels("c").Author(author).Markings(tlp).Description("d").References(External{Source: "acme", ID: "1"})
+	}
+	for _, c := range []struct {
+		b    *Builder
+		want string
+	}{
+		{common(Observable(v)), `{"type":"ipv4-addr","spec_version":"2.1","id":"ipv4-addr--12592121-be4c-5a93-a813-5a5af16e50db","value":"198.51.100.7","x_opencti_score":70,"x_opencti_labels":["c"],` +
+			`"x_opencti_created_by_ref":"identity--882d3335-e134-5049-af19-3299dd029463","object_marking_refs":["marking-definition--34098fce-860f-48ae-8e50-ebd3cc5e41da"],` +
+			`"x_opencti_description":"d","x_opencti_external_references":[{"source_name":"acme","external_id":"1"}]}`},
+		{common(Indicator(v, day).ValidUntil(day.AddDate(0, 1, 0)).Detection(true)), `{"type":"indicator","spec_version":"2.1","id":"indicator--3ae0b0a2-7289-5fda-8a85-02d057ba0968",` +
+			`"created":"2026-01-02T02:04:05.678Z","modified":"2026-01-02T02:04:05.678Z","name":"198.51.100.7","pattern":"[ipv4-addr:value = '198.51.100.7']","pattern_type":"stix",` +
+			`"valid_from":"2026-01-02T02:04:05.678Z","x_opencti_main_observable_type":"IPv4-Addr","valid_until":"2026-02-02T02:04:05.678Z","x_opencti_detection":true,"x_opencti_score":70,"labels":["c"],` +
+			`"created_by_ref":"identity--882d3335-e134-5049-af19-3299dd029463","object_marking_refs":["marking-definition--34098fce-860f-48ae-8e50-ebd3cc5e41da"],` +
+			`"description":"d","external_references":[{"source_name":"acme","external_id":"1"}]}`},
+		{Observable(v).OpenCTI("score", 65), `{"type":"ipv4-addr","spec_version":"2.1","id":"ipv4-addr--12592121-be4c-5a93-a813-5a5af16e50db","value":"198.51.100.7",` +
+			`"extensions":{"extension-definition--f93e2c80-4231-4f9a-af8b-95c9bd566a82":{"extension_type":"property-extension","score":65}}}`},
+		{Tool("x").Created(day).OpenCTI("a", 1).OpenCTI("b", 2), `{"type":"tool","spec_version":"2.1","id":"tool--` + strings.TrimPrefix(object(t, Tool("x").Created(day)).ID(), "tool--") + `","created":"2026-01-02T02:04:05.678Z","modified":"2026-01-02T02:04:05.678Z","name":"x",` +
+			`"extensions":{"extension-definition--ea279b3e-5c71-4632-ac08-831c66a786ba":{"a":1,"b":2,"extension_type":"property-extension"}}}`},
+	} {
+		if diff := cmp.Diff(c.want, string(object(t, c.b).Raw())); diff != "" {
+			t.Error(diff)
 		}
 	}
 }

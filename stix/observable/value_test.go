@@ -139,6 +139,7 @@ func TestDetectIsNotFooled(t *testing.T) {
 		// Names
 		{"go\xffogle.example", "", ""},
 		{"go\ufffdogle.example", "", ""},
+		{"http://evil.example/a\ufffdb", "", ""},
 		{"good\u200dname.example", "", ""},
 		{"\u202eevil.example", "", ""},
 		{"evil.example\x00.good.example", "", ""},

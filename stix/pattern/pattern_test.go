@@ -170,6 +170,7 @@ func TestExtractRefusesForTheWeightiestReason(t *testing.T) {
 		"[file:size = 1 AND file:mime_type = 'x' AND file:ctime = t'2026-01-01T00:00:00Z']": ReasonUnsupportedPath,
 		"[file:size = 1 AND network-traffic:dst_port = 2]":                                  ReasonConjunction,
 		"[file:size = 1 AND file:size > 2]":                                                 ReasonOperator,
+		"[file:size = 1 OR (file:name = 'x' AND file:size = 2)]":                            ReasonConjunction,
 		"[file:name = 'x' OR file:size = 1]":                                                ReasonUnsupportedPath,
 		"[file:name = 'x' OR (file:size = 1 AND file:name = 'y')]":                          ReasonConjunction,
 		"[file:name = 'x'] OR [file:size = 1 AND file:mime_type = 'y']":                     ReasonUnsupportedPath,

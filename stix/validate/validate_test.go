@@ -200,6 +200,19 @@ func TestEveryErrorOfTheVectorsIsComplete(t *testing.T) {
 	}
 }
 
+func TestTimesThatDoNotExist(t *testing.T) {
+	for text, ok := range map[string]bool{
+		"2024-02-29T23:59:59.999Z": true, "2024-05-01T10:00:00.123456789Z": true, "0001-01-01T00:00:00.000Z": true, "9999-12-31T23:59:59.000Z": true,
+		"2023-02-29T10:00:00.000Z": false, "2024-04-31T10:00:00.000Z": false, "0000-01-01T00:00:00.000Z": false, "2024-05-01T24:00:00.000Z": false, "2024-05-01T10:00:60.000Z": false,
+		"2024-05-01T10:00:00Z": false, "2024-05-01T10:00:00.00Z": false, "2024-05-01T10:00:00.000+00:00": false, "2024-05-01t10:00:00.000z": false, "2024-05-01 10:00:00.000Z": false, "2024-05-01T10:00:00.Z": false,
+	} {
+		raw := fmt.Sprintf(`{"type":"tool","spec_version":"2.1","id":"tool--3f2a1b4c-5d6e-4f70-8a9b-0c1d2e3f4a5b","created":%q,"modified":%q,"name":"x"}`, text, text)
+		if errs := Raw([]byte(raw)); (len(errs) == 0) != ok {
+			t.Errorf("%s: %v", text, errs)
+		}
+	}
+}
+
 func TestURLs(t *testing.T) {
 	for s, ok := range map[string]bool{
 		"http://example.com": true, "https://u:p@example.com:8443/a/b?c=d&e#f": true, "http://[2001:db8::1]/": true, "urn:x:y": true, "mailto:a@b.example": true,
