@@ -112,3 +112,55 @@ func ExampleSplit() {
 	// 4 relationship--1
 	// dropped: x-own--1 - unsupported type x-own
 }
+
+func ExampleObject_Apply() {
+	now, err := stix.Parse([]byte(`{"type":"malware","id":"malware--1","name":"New name","labels":["a","b"]}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// What an update event of OpenCTI carries: the reverse patch leads to the version before.
+	before, err := now.Apply([]byte(`[{"op":"replace","path":"/name","value":"Old name"},{"op":"remove","path":"/labels/1"}]`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(string(before.Raw()))
+	for _, c := range stix.Changes(before, now) {
+		fmt.Println(c)
+	}
+	fmt.Println(string(stix.Diff(before, now)))
+	// Output:
+	// {"type":"malware","id":"malware--1","name":"Old name","labels":["a"]}
+	// /name changed from "Old name" to "New name"
+	// /labels/1 added: "b"
+	// [{"op":"replace","path":"/name","value":"New name"},{"op":"add","path":"/labels/1","value":"b"}]
+}
+
+func ExampleLift() {
+	old, err := stix.Parse([]byte(`{"type":"malware","id":"malware--1","created":"2020-01-01T00:00:00.000Z","modified":"2020-01-01T00:00:00.000Z","name":"m","labels":["trojan","mine"]}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	list, err := stix.Lift(old)
+	fmt.Println(string(list[0].Raw()), err)
+	// Output:
+	// {"type":"malware","spec_version":"2.1","id":"malware--1","created":"2020-01-01T00:00:00.000Z","modified":"2020-01-01T00:00:00.000Z","name":"m","labels":["mine"],"malware_types":["trojan"],"is_family":true} <nil>
+}
+
+func ExampleMerge() {
+	older, err := stix.Parse([]byte(`{"type":"tool","id":"tool--1","name":"old","labels":["a","b"],"aliases":["z"]}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	newer, err := stix.Parse([]byte(`{"type":"tool","id":"tool--1","name":"new","labels":["b","c"]}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	merged, err := stix.Merge(older, newer)
+	fmt.Println(string(merged.Raw()), err)
+	// Output: {"type":"tool","id":"tool--1","name":"new","labels":["b","c","a"],"aliases":["z"]} <nil>
+}

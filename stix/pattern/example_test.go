@@ -3,6 +3,7 @@ package pattern_test
 import (
 	"fmt"
 
+	"github.com/stixbridge/stixbridge/stix"
 	"github.com/stixbridge/stixbridge/stix/pattern"
 )
 
@@ -31,4 +32,23 @@ func ExampleFormat() {
 	// Output:
 	// [url:value = 'http://example.org/'] <nil>
 	// 1:14: a property name in single quotes, because it has a hyphen, must stand here, not "SHA-256"
+}
+
+func ExamplePattern_Match() {
+	p, err := pattern.Parse(`[ipv4-addr:value ISSUBSET '198.51.100.0/24' OR domain-name:value LIKE '%.evil.example']`)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, raw := range []string{`{"type":"ipv4-addr","id":"ipv4-addr--1","value":"198.51.100.7"}`, `{"type":"domain-name","id":"domain-name--1","value":"good.example"}`} {
+		o, err := stix.Parse([]byte(raw))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(p.Match(o, nil))
+	}
+	// Output:
+	// true <nil>
+	// false <nil>
 }
