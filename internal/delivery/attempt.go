@@ -45,6 +45,23 @@ func (r *Runner) probe(ctx context.Context) {
 	r.work.Broadcast()
 }
 
+// vouch asks the target, before an item that fails again and again is tried with nothing else there, whether it is well.
+func (r *Runner) vouch(ctx context.Context, batch []*item) {
+	p, ok := as[bridge.Prober](r.cfg.Sink)
+	if !ok || len(batch) != 1 {
+		return
+	}
+	r.mu.Lock()
+	lonely := r.s.lonely(batch[0])
+	r.mu.Unlock()
+	if !lonely {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
+	defer cancel()
+	batch[0].vouch = p.Probe(ctx) == nil // the item is ours until it is finished
+}
+
 // startSink starts a sink that must be started; until it succeeds, nothing is delivered.
 func (r *Runner) startSink(ctx context.Context) {
 	s, ok := as[bridge.Starter](r.cfg.Sink)

@@ -27,6 +27,9 @@ type item struct {
 	limit  int       // most events in its next batch; 0: nothing against it yet
 	called uint64    // ordinal of the last call that held it
 	proof  uint64    // deliveries that had succeeded at its last failure alone
+	failed bool      // it has failed
+	born   uint64    // deliveries that had succeeded before it first failed
+	vouch  bool      // a probe said just before the call that the target is well
 	due    time.Time // not before
 }
 

@@ -3,6 +3,7 @@ package delivery
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/stixbridge/stixbridge/bridge"
@@ -85,14 +86,18 @@ func (s *sched) judge(batch []*item, errs []error, whole bool, began, now time.T
 			}
 		default:
 			plain++
+			if !it.failed {
+				it.failed, it.born = true, s.temper.proof
+			}
 			if n > 1 {
 				s.suspect(it, max(1, n/2), now.Add(backoff(1)))
 				continue
 			}
-			if it.alone == 0 || s.temper.proof > it.proof {
+			if it.alone == 0 || s.temper.proof > it.proof || it.vouch {
 				it.alone++
 				it.proof = s.temper.proof
 			}
+			it.vouch = false
 			if it.alone >= poisonAfter {
 				out[i].reason = ReasonPoison
 				continue
@@ -114,10 +119,20 @@ func (s *sched) judge(batch []*item, errs []error, whole bool, began, now time.T
 	}
 	if first != nil {
 		s.temper.note(now, first)
-	} else if len(s.suspects) == 0 {
-		s.temper.text = ""
+	}
+	if len(s.suspects) == 0 && refusal == nil && !slices.ContainsFunc(out, verdict.again) {
+		s.temper.clear() // what failed became letters: nothing waits for the target any more
 	}
 	return out
+}
+
+// again reports whether the event is tried again.
+func (v verdict) again() bool { return v.err != nil && v.reason == "" }
+
+// lonely reports whether an item fails while nothing else is there to show that the target is well, although others arrived since it first
+// failed: then a probe may vouch for the target.
+func (s *sched) lonely(it *item) bool {
+	return it.alone > 0 && it.aside == nil && s.temper.proof > it.born && s.running == 1 && s.inflight <= 1 && len(s.suspects)+len(s.fresh)+len(s.side) == 0
 }
 
 // suspect notes what the next batch of an item may be; limit 0 leaves it as it is.

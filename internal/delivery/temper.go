@@ -60,6 +60,12 @@ func (t *temper) success(events int) (recovered bool) {
 	return recovered
 }
 
+// clear forgets failures that nothing is left of.
+func (t *temper) clear() {
+	t.streak, t.rounds, t.text = 0, 0, ""
+	t.quiet = time.Time{}
+}
+
 // failure notes a call in which nothing arrived.
 func (t *temper) failure(began, now time.Time, err error) {
 	t.note(now, err)

@@ -68,6 +68,7 @@ func (r *Runner) handle(ctx context.Context, batch []*item) {
 	if err != nil || len(batch) == 0 {
 		return
 	}
+	r.vouch(ctx, batch)
 	began := time.Now()
 	errs, whole := answers(r.attempt(ctx, events), len(batch))
 	now := time.Now()
