@@ -181,6 +181,13 @@ func (a *Attached) While(ctx context.Context, names []string, f func(context.Con
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
+	for !a.isReady() { // STIX_LATEST is brought up to the log first: what f does must not meet that, nor end it
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 	err := f(ctx)
 	stop()
 	return errors.Join(err, <-ended)
