@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
+	"sync"
 	"testing"
 )
 
@@ -69,4 +71,24 @@ func TestIDOfAMemberThatOccursTwiceIsThatOfTheLast(t *testing.T) {
 			t.Errorf("%s: got %s, %v", raw, got, err)
 		}
 	}
+}
+
+func TestIDsMayBeComputedConcurrently(t *testing.T) {
+	var group sync.WaitGroup
+	for worker := range 8 {
+		group.Go(func() {
+			for n := range 300 {
+				raw := fmt.Appendf(nil, `{"type":"text","value":"%d","hashes":{"MD5":"x"}}`, n)
+				if worker%2 == 0 {
+					raw = fmt.Appendf(nil, `{"type":"file","name":"%d","hashes":{"x-%d":"y"}}`, n, n)
+				}
+				first, err := ID(raw)
+				again, errAgain := ID(raw)
+				if err != nil || errAgain != nil || first != again {
+					t.Errorf("%s: %s and %s, %v", raw, first, again, err)
+				}
+			}
+		})
+	}
+	group.Wait()
 }
