@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"runtime/debug"
 	"time"
-
-	"github.com/KimMachineGun/automemlimit/memlimit"
 
 	"github.com/stixbridge/stixbridge/bridge/engine"
 	"github.com/stixbridge/stixbridge/internal/broker"
@@ -42,7 +39,7 @@ func (c *runCmd) Run(a *app) (err error) {
 	for _, w := range cfg.Warnings {
 		log.Warn("configuration", "problem", w.Error())
 	}
-	limitMemory(log)
+	memory := limitMemory(log)
 	var page net.Listener
 	if cfg.Config.HTTP.Listen != "off" && !c.Once {
 		if page, err = web.Listen(cfg.Config.HTTP.Listen, cfg.Config.HTTP.Tokens); err != nil {
@@ -70,6 +67,7 @@ func (c *runCmd) Run(a *app) (err error) {
 	show := &console{a: a, e: e, cfg: cfg, once: c.Once, page: page}
 	shown := make(chan struct{})
 	go func() { defer close(shown); show.watch(ctx) }()
+	go memory.follow(ctx, e)
 	before, err := e.DeadLetters(a.ctx)
 	if err != nil {
 		return err
@@ -124,22 +122,6 @@ func (c *runCmd) known(cfg *config.Loaded) error {
 		}
 	}
 	return nil
-}
-
-// bareLimit is the Go runtime's soft memory limit where no container sets one, in bytes: the file store's caches would grow without it.
-const bareLimit = 256 << 20
-
-// limitMemory sets GOMEMLIMIT from the container's limit; what the environment says wins.
-func limitMemory(log *slog.Logger) {
-	if debug.SetMemoryLimit(-1) != 1<<63-1 {
-		return // GOMEMLIMIT is set
-	}
-	n, err := memlimit.Set(memlimit.WithRatio(0.8), memlimit.WithProvider(memlimit.FromCgroup))
-	if err != nil || n <= 0 || n > 1<<40 {
-		n = bareLimit
-		debug.SetMemoryLimit(n)
-	}
-	log.Debug("memory limit", "bytes", n)
 }
 
 // pages lets the status page see the engine.
