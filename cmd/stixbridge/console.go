@@ -124,7 +124,7 @@ func (c *console) summary(ctx context.Context) {
 		fmt.Fprintln(out)
 		rows := types[p.Name]
 		if len(rows) == 0 {
-			fmt.Fprintln(out, "  nothing new: the source has not changed since it was read")
+			fmt.Fprintln(out, "  everything is unchanged: the source is as it was when it was last read")
 			continue
 		}
 		fmt.Fprintln(w, "  \tnew\tchanged\tunchanged\tdeleted\trejected\t")
