@@ -131,7 +131,7 @@ func (c *console) summary(ctx context.Context) {
 		sum := map[string]uint64{}
 		for _, typ := range slices.Sorted(maps.Keys(rows)) {
 			n := rows[typ]
-			fmt.Fprintf(w, "  %s\t%d\t%d\t%d\t%d\t%d\t\n", named0(typ), n["create"], n["update"]+n["merge"], n["unchanged"], n["delete"], n["rejected"])
+			fmt.Fprintf(w, "  %s\t%d\t%d\t%d\t%d\t%d\t\n", typeName(typ), n["create"], n["update"]+n["merge"], n["unchanged"], n["delete"], n["rejected"])
 			for k, v := range n {
 				sum[k] += v
 			}
@@ -167,7 +167,7 @@ func (c *console) summary(ctx context.Context) {
 	c.next(s)
 }
 
-func named0(typ string) string {
+func typeName(typ string) string {
 	if typ == "" {
 		return "(no object)"
 	}
