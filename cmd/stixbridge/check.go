@@ -10,6 +10,7 @@ import (
 
 type checkCmd struct {
 	Online bool `help:"Also ask sources and targets whether they answer and accept us."`
+	Show   bool `help:"Also print the configuration that is in effect, with defaults and without secrets."`
 }
 
 // Help shows an example.
@@ -43,6 +44,9 @@ func (c *checkCmd) Run(a *app) error {
 	}
 	if failed > 0 {
 		return exit{code: 1}
+	}
+	if c.Show {
+		fmt.Fprintf(a.out, "%s", config.Redacted(cfg))
 	}
 	fmt.Fprintf(a.out, "%s: %d producers, %d consumers, no problems\n", cfg.File, len(cfg.Producers), len(cfg.Consumers))
 	return nil
