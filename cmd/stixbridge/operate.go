@@ -36,18 +36,25 @@ type pauseCmd struct {
 func (pauseCmd) Help() string { return "Example: stixbridge pause soc" }
 
 func (c *pauseCmd) Run(a *app) error {
+	return a.order(c.Consumer, c.Consumer+" is paused; stixbridge resume "+c.Consumer+" goes on where it stands", func(s *eventlog.Store) error {
+		return engine.Pause(a.ctx, s, c.Consumer, who())
+	})
+}
+
+// order carries out an order for a configured consumer and says so.
+func (a *app) order(consumer, done string, f func(*eventlog.Store) error) error {
 	at, cfg, err := a.attach(false)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = at.Detach() }()
-	if err := named(cfg, c.Consumer); err != nil {
+	if err := named(cfg, consumer); err != nil {
 		return err
 	}
-	if err := engine.Pause(a.ctx, at.Store(), c.Consumer, who()); err != nil {
+	if err := f(at.Store()); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "%s is paused; stixbridge resume %s goes on where it stands\n", c.Consumer, c.Consumer)
+	fmt.Fprintln(a.out, done)
 	return nil
 }
 
@@ -59,19 +66,7 @@ type resumeCmd struct {
 func (resumeCmd) Help() string { return "Example: stixbridge resume soc" }
 
 func (c *resumeCmd) Run(a *app) error {
-	at, cfg, err := a.attach(false)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = at.Detach() }()
-	if err := named(cfg, c.Consumer); err != nil {
-		return err
-	}
-	if err := engine.Resume(a.ctx, at.Store(), c.Consumer); err != nil {
-		return err
-	}
-	fmt.Fprintf(a.out, "%s goes on\n", c.Consumer)
-	return nil
+	return a.order(c.Consumer, c.Consumer+" goes on", func(s *eventlog.Store) error { return engine.Resume(a.ctx, s, c.Consumer) })
 }
 
 type getCmd struct {

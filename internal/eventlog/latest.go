@@ -235,7 +235,7 @@ func (l *Latest) inbox() (inbox, error) {
 
 // Of returns what each producer last asserted about an object.
 func (l *Latest) Of(ctx context.Context, typ, id string) ([]Entry, error) {
-	found, err := l.Lookup(ctx, []string{"latest.v1." + typ + "." + token(id) + ".*"})
+	found, err := l.Lookup(ctx, []string{LatestOf(typ, id)})
 	if err != nil {
 		return nil, err
 	}

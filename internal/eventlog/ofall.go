@@ -31,7 +31,7 @@ func (l *Latest) ofAll(ctx context.Context, keys []Key, found map[string][]Entry
 	patterns := make([]string, 0, len(keys))
 	for _, k := range keys {
 		if SafeType(k.Type) {
-			patterns = append(patterns, "latest.v1."+k.Type+"."+token(k.ID)+".*")
+			patterns = append(patterns, LatestOf(k.Type, k.ID))
 		}
 	}
 	if len(patterns) == 0 {

@@ -111,5 +111,8 @@ func LatestSubject(typ, id, producer string) string {
 	return "latest.v1." + typ + "." + token(id) + "." + producer
 }
 
+// LatestOf matches what every producer last asserted about an object.
+func LatestOf(typ, id string) string { return "latest.v1." + typ + "." + token(id) + ".*" }
+
 // LatestFilter matches what a producer asserts of a type; "*" for any.
 func LatestFilter(typ, producer string) string { return "latest.v1." + typ + ".*." + producer }
