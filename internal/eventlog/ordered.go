@@ -8,6 +8,10 @@ import (
 	"github.com/nats-io/nuid"
 )
 
+// heartbeat is how often the server says that it is there; two that are missing make the reader begin again where it stands, on
+// another server of the cluster when its own is gone.
+const heartbeat = 5 * time.Second
+
 // ordered opens an ordered consumer whose name begins with the reader's, and returns its messages and a function that ends it. It
 // returns nil messages when nothing matches now.
 func ordered(ctx context.Context, s jetstream.Stream, name string, cfg jetstream.OrderedConsumerConfig, follow bool) (jetstream.MessagesContext, func(), error) {
@@ -29,7 +33,7 @@ func ordered(ctx context.Context, s jetstream.Stream, name string, cfg jetstream
 		forget()
 		return nil, func() {}, nil
 	}
-	it, err := c.Messages(jetstream.PullMaxMessagesWithBytesLimit(1000, 8<<20), jetstream.WithMessagesErrOnMissingHeartbeat(false))
+	it, err := c.Messages(jetstream.PullMaxMessagesWithBytesLimit(1000, 8<<20), jetstream.PullHeartbeat(heartbeat))
 	if err != nil {
 		forget()
 		return nil, nil, err
