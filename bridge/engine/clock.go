@@ -67,8 +67,11 @@ func (c *clock) run(ctx context.Context) error {
 		}
 		return nil
 	})
-	if err != nil && ctx.Err() == nil {
-		return err
+	if err != nil && ctx.Err() == nil { // the server is away for the moment; what is noted twice is looked up twice
+		c.e.log.Warn("expiry clock begins again", "error", err)
+		if pause(ctx, time.Second) == nil {
+			return c.run(ctx)
+		}
 	}
 	for ctx.Err() == nil {
 		c.mu.Lock()

@@ -162,7 +162,7 @@ func (k *consumer) run(ctx context.Context) error {
 
 func (k *consumer) lead(ctx context.Context) error {
 	l, err := eventlog.Acquire(ctx, k.e.store.State, "consumer."+k.cfg.Name, "run", false)
-	if errors.Is(err, eventlog.ErrHeld) {
+	if err != nil && ctx.Err() == nil { // held, or the server is away for the moment
 		k.log.Info("standing by", "reason", err)
 		k.setStandby(err)
 		l, err = eventlog.Acquire(ctx, k.e.store.State, "consumer."+k.cfg.Name, "run", true)

@@ -67,6 +67,13 @@ func Acquire(ctx context.Context, s *State, name, what string, wait bool) (*Leas
 	for {
 		var o Owner
 		rev, err := s.Get(ctx, key, &o)
+		if err != nil && wait && ctx.Err() == nil { // no leader for the moment: who stands by goes on standing by
+			select {
+			case <-ctx.Done():
+			case <-time.After(LeaseTTL / 20):
+			}
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -77,7 +84,7 @@ func Acquire(ctx context.Context, s *State, name, what string, wait bool) (*Leas
 			if err == nil {
 				return hold(s, key, me, rev, asked), nil
 			}
-			if !errors.Is(err, ErrChanged) {
+			if !errors.Is(err, ErrChanged) && (!wait || ctx.Err() != nil) {
 				return nil, err
 			}
 			continue
