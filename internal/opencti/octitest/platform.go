@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/google/uuid"
@@ -40,6 +39,14 @@ type Broker struct {
 	Port                        int
 }
 
+// Host is what a platform runs in and ends with: a test, or a program that shows something.
+type Host interface {
+	Helper()
+	Cleanup(func())
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // Platform is a running stand-in. Its methods are safe for concurrent use.
 type Platform struct {
 	URL    string
@@ -47,7 +54,7 @@ type Platform struct {
 	Reader string // token of the live stream's reader
 	Stream string // id of the live stream's collection
 
-	t      testing.TB
+	t      Host
 	o      Options
 	closed chan struct{}
 	wg     sync.WaitGroup
@@ -72,8 +79,8 @@ type Platform struct {
 	refuse     ssetest.Script
 }
 
-// New starts a platform that ends with the test.
-func New(t testing.TB, o Options) *Platform {
+// New starts a platform that ends with its host.
+func New(t Host, o Options) *Platform {
 	if o.Version == "" {
 		o.Version = "7.261026.0"
 	}

@@ -181,7 +181,9 @@ func (c *connection) run(r *http.Request) {
 			c.send("", "error", map[string]any{"stream": p.Stream, "message": "Recovery mode is only possible with a start date"})
 			return
 		}
-		c.recover(eventID{ms: at.UnixMilli()})
+		if end := (eventID{ms: at.UnixMilli()}); c.position.before(end) { // a client says it again with every connection, long after
+			c.recover(end)
+		}
 	}
 	beat := time.NewTicker(p.o.Heartbeat)
 	defer beat.Stop()
