@@ -17,7 +17,8 @@ import (
 
 // guard runs a command beside a watcher that reads a pipe from the test process. The pipe closes when that process ends,
 // also on a panic, a test timeout or kill -9; the watcher then ends the command. $1 is the directory for pid, log and
-// exit; $2 a command to run at the very end; $3 a directory to remove then, if any.
+// exit; $2 a command to run at the very end; $3 a directory to remove then, if any, unless a file keep in $1 says that the command
+// is to be started again.
 const guard = `
 dir=$1 after=$2 rubbish=$3; shift 3
 exec 3<&0
@@ -38,7 +39,7 @@ code=$?
 kill $watcher 2>/dev/null
 [ -z "$after" ] || eval "$after" >/dev/null 2>&1 </dev/null
 echo $code >"$dir/exit"
-[ -z "$rubbish" ] || { rm -rf "$rubbish"; kill -KILL 0; }
+[ -z "$rubbish" ] || [ -e "$dir/keep" ] || { rm -rf "$rubbish"; kill -KILL 0; }
 `
 
 // process is a command under guard.

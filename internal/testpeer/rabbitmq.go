@@ -34,6 +34,7 @@ type Rabbit struct {
 
 type broker struct {
 	*process
+	c    command  // that started it
 	sbin string   // directory of rabbitmqctl
 	env  []string // of the broker, for rabbitmqctl
 	mgmt string
@@ -247,18 +248,22 @@ func tryRabbit(sbin string) (*broker, error) {
 		// Loopback only, and idle schedulers that do not spin on a small machine.
 		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none",
 	}
-	p, err := start(command{
+	b.c = command{
 		dir: dir, rubbish: dir, env: b.env, after: "epmd -kill",
 		args: []string{filepath.Join(sbin, "rabbitmq-server")},
-	})
-	if err != nil {
+	}
+	if b.process, err = start(b.c); err != nil {
 		return nil, err
 	}
-	b.process = p
-	r := Rabbit{Management: b.mgmt, User: "guest", Password: "guest"}
-	if err := p.await(2*time.Minute, func() error { return r.API("GET", "/api/aliveness-test/%2F", nil, nil) }); err != nil {
-		p.stop()
+	if err := b.ready(); err != nil {
+		b.stop()
 		return nil, err
 	}
 	return b, nil
+}
+
+// ready waits until the broker serves.
+func (b *broker) ready() error {
+	r := Rabbit{Management: b.mgmt, User: "guest", Password: "guest"}
+	return b.await(2*time.Minute, func() error { return r.API("GET", "/api/aliveness-test/%2F", nil, nil) })
 }
