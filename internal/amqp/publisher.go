@@ -9,9 +9,6 @@ package amqp
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -85,49 +82,9 @@ func New(c Config) *Publisher {
 // and a later Publish of a message with the same id picks that confirmation up instead of sending it twice. After a lost
 // connection it publishes again what was not confirmed, so a message can arrive twice, but none is lost.
 func (p *Publisher) Publish(ctx context.Context, msgs []Message) error {
-	failed := &Failed{Errors: map[int]error{}}
-	todo := make([]int, len(msgs))
-	for i := range todo {
-		todo[i] = i
-	}
-	var deadline time.Time
-	for try := 0; len(todo) > 0; try++ {
-		e, err := p.current(ctx)
-		if err == nil {
-			todo, err = e.publish(ctx, msgs, todo, failed)
-			var large *TooLargeError
-			if errors.As(err, &large) && large.Limit > 0 { // the others only went down with it
-				todo = slices.DeleteFunc(todo, func(i int) bool {
-					over := len(msgs[i].Body) > large.Limit
-					if over {
-						failed.Errors[i] = &TooLargeError{Size: len(msgs[i].Body), Limit: large.Limit}
-					}
-					return over
-				})
-			}
-			if len(todo) == 0 {
-				break
-			}
-		}
-		if final(err) || ctx.Err() != nil {
-			return failed.rest(todo, err)
-		}
-		if deadline.IsZero() {
-			deadline = time.Now().Add(p.c.Patience)
-		}
-		wait := time.Duration(float64(min(100<<min(try, 6), 5000)) * (0.5 + rand.Float64()/2) * float64(time.Millisecond))
-		if time.Now().Add(wait).After(deadline) {
-			return failed.rest(todo, err)
-		}
-		t := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return failed.rest(todo, context.Cause(ctx))
-		case <-t.C:
-		}
-	}
-	return failed.orNil()
+	s := p.Stream(ctx)
+	s.Send(msgs...)
+	return s.Wait()
 }
 
 // Check connects, if need be, and asks the broker whether exchange and queue are there; it returns the number of messages in the
