@@ -21,18 +21,13 @@ func (e *HTTPError) Error() string {
 	return fmt.Sprintf("stream refused with status %d: %s", e.Status, e.Reason)
 }
 
-// validate accepts 200 with text/event-stream. Anything else is read a little, for its reason, and closed.
+// validate accepts 200 with text/event-stream. Anything else is read a little, for its reason.
 func validate(resp *http.Response) error {
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if resp.StatusCode == http.StatusOK && kind == "text/event-stream" {
 		return nil
 	}
-	defer resp.Body.Close()
-	src := io.Reader(resp.Body)
-	if g, ok := src.(*wholeEvents); ok { // no events here, so the guard would never let go
-		src = g.src
-	}
-	body, _ := io.ReadAll(io.LimitReader(src, 4<<10))
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
 	_, reason, _ := strings.Cut(resp.Status, " ") // the platform says why in the reason phrase and sends no body
 	if resp.StatusCode == http.StatusOK {
 		reason = fmt.Sprintf("content type %q is no event stream", resp.Header.Get("Content-Type"))

@@ -23,46 +23,40 @@ const keepBuffer = 1 << 20
 
 var bom = []byte("\xef\xbb\xbf")
 
-// wholeEvents passes on one whole event at a time, so that a parser behind it never sees one that was cut, nor has more
-// than one in its buffer (r3labs scans all that it holds for each event).
+// wholeEvents cuts a stream into whole events, so that what reads one never sees one that was cut.
 type wholeEvents struct {
-	src     io.ReadCloser
+	src     io.Reader
 	max     int
 	buf     []byte
-	off     int   // buf[off:ready] may be passed on
-	ready   int   // end of a whole event
+	ready   int   // end of the last whole event
 	scanned int   // no event ends before here
 	begun   bool  // the first event has been passed on
 	err     error // end of the source
 }
 
-// Read blocks until the next whole event is there.
-func (w *wholeEvents) Read(p []byte) (int, error) {
-	for w.off == w.ready {
-		if err := w.next(); err != nil {
-			return 0, err
+// block blocks until the next whole event is there, and returns it with its blank line. It is valid until the next call.
+func (w *wholeEvents) block() ([]byte, error) {
+	for {
+		if end := eventEnd(w.buf, max(w.scanned-3, w.ready)); end >= 0 {
+			if end-w.ready > w.max {
+				return nil, w.tooLarge()
+			}
+			b := w.buf[w.ready:end]
+			w.ready, w.scanned = end, end
+			if !w.begun {
+				w.begun = true
+				b = bytes.TrimPrefix(b, bom)
+			}
+			return b, nil
+		}
+		if err := w.more(); err != nil {
+			return nil, err
 		}
 	}
-	n := copy(p, w.buf[w.off:w.ready])
-	w.off += n
-	return n, nil
 }
 
-// next looks for the end of an event in what is held, and reads on when there is none.
-func (w *wholeEvents) next() error {
-	if end := eventEnd(w.buf, max(w.scanned-3, w.ready)); end >= 0 {
-		if end-w.ready > w.max {
-			return w.tooLarge()
-		}
-		w.ready, w.scanned = end, end
-		if !w.begun {
-			w.begun = true
-			if bytes.HasPrefix(w.buf, bom) {
-				w.off = len(bom)
-			}
-		}
-		return nil
-	}
+// more reads on, there being no whole event in what is held.
+func (w *wholeEvents) more() error {
 	w.scanned = len(w.buf)
 	if len(w.buf)-w.ready > w.max {
 		return w.tooLarge()
@@ -80,7 +74,7 @@ func (w *wholeEvents) next() error {
 		} else {
 			w.buf = w.buf[:copy(w.buf, rest)]
 		}
-		w.off, w.ready, w.scanned = 0, 0, len(w.buf)
+		w.ready, w.scanned = 0, len(w.buf)
 	}
 	w.buf = slices.Grow(w.buf, 32<<10)
 	n, err := w.src.Read(w.buf[len(w.buf):cap(w.buf)])
@@ -104,11 +98,8 @@ func (w *wholeEvents) tooLarge() error {
 	return w.err
 }
 
-// Close closes the connection.
-func (w *wholeEvents) Close() error { return w.src.Close() }
-
 // eventEnd returns the end of the first blank line that begins at or after from, or -1. Blank lines are two line ends in a
-// row: LF LF, LF CR LF, CR CR (CR LF CR LF holds the second).
+// row: LF LF, LF CR LF, LF CR, CR CR (CR LF CR LF holds the second). LF CR counts once it is known that no LF follows.
 func eventEnd(b []byte, from int) int {
 	for i := from; i < len(b); {
 		lf := bytes.IndexByte(b[i:], '\n')
@@ -126,8 +117,11 @@ func eventEnd(b []byte, from int) int {
 		switch {
 		case i < len(b) && b[i] == '\n':
 			return i + 1
-		case i+1 < len(b) && b[i] == '\r' && b[i+1] == '\n':
-			return i + 2
+		case i+1 < len(b) && b[i] == '\r':
+			if b[i+1] == '\n' {
+				return i + 2
+			}
+			return i + 1
 		}
 	}
 	return -1

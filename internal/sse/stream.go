@@ -1,21 +1,16 @@
 // Package sse reads one server-sent event stream over one connection. It never reconnects: what a lost connection means,
 // when to try again and from which position is the caller's business.
 //
-// The framing is r3labs/sse behind two wrappers of ours. That library delivers an event that was cut in half as if it were
-// whole and then counts its id as seen, retries on its own terms, and waits for ever on a silent peer; behind a guard that
-// lets only whole events pass, an idle timer, and with its retries off, none of that can happen.
+// A guard cuts the stream into whole events before anything looks into one, so that an event that was cut off is never taken
+// for whole, nor its id for seen; an idle timer ends a connection on which nothing comes.
 package sse
 
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"strings"
 	"time"
-
-	r3labs "github.com/r3labs/sse/v2"
-	"gopkg.in/cenkalti/backoff.v1"
 )
 
 // DefaultMax is the largest event that is read when a Request does not say, in bytes.
@@ -50,7 +45,7 @@ type Request struct {
 //	context.Cause(ctx)     ctx ended
 //
 // and otherwise what the network said. While yield blocks nothing is read, so that pressure reaches the server through TCP,
-// and the idle limit stands still. At most one event that was read ahead is lost when yield returns an error.
+// and the idle limit stands still.
 func Stream(ctx context.Context, req Request, yield func(Event) error) error {
 	maxEvent := req.Max
 	if maxEvent <= 0 {
@@ -58,77 +53,70 @@ func Stream(ctx context.Context, req Request, yield func(Event) error) error {
 	}
 	conn, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	silence := newIdle(req.Idle, cancel)
+	defer silence.stop()
+	err := follow(conn, req, maxEvent, silence, yield)
+	var own *receivers
+	switch {
+	case errors.As(err, &own):
+		return own.error
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(context.Cause(conn), ErrIdle):
+		return ErrIdle
+	}
+	return err
+}
 
+// receivers is an error of the receiver, which wins over what the connection says.
+type receivers struct{ error }
+
+// follow plays one connection.
+func follow(ctx context.Context, req Request, maxEvent int, silence *idle, yield func(Event) error) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, req.URL, nil)
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Accept", "text/event-stream")
+	r.Header.Set("Cache-Control", "no-cache")
+	for k, v := range req.Header {
+		r.Header.Set(k, strings.Join(v, ", "))
+	}
+	if req.LastEventID != "" {
+		r.Header.Set("Last-Event-Id", req.LastEventID)
+	}
 	client := http.Client{}
 	if req.Client != nil {
 		client = *req.Client
 	}
 	client.Timeout = 0
-	body := &transport{next: client.Transport, max: maxEvent, idle: newIdle(req.Idle, cancel)}
-	defer body.idle.stop()
-	client.Transport = body
-
-	var refused error
-	c := r3labs.NewClient(req.URL, r3labs.ClientMaxBufferSize(maxEvent+64<<10))
-	c.Connection = &client
-	c.ReconnectStrategy = &backoff.StopBackOff{}
-	c.ResponseValidator = func(_ *r3labs.Client, resp *http.Response) error {
-		refused = validate(resp)
-		return refused
-	}
-	for k, v := range req.Header {
-		c.Headers[k] = strings.Join(v, ", ")
-	}
-	if req.LastEventID != "" {
-		c.Headers["Last-Event-Id"] = req.LastEventID // not the client's own field: that would give an id to events without one
-	}
-
-	var stopped error
-	err := c.SubscribeRawWithContext(conn, func(m *r3labs.Event) {
-		if stopped != nil || len(m.Data) == 0 || conn.Err() != nil { // no data: a comment or an empty block
-			return
-		}
-		if stopped = yield(Event{ID: string(m.ID), Name: string(m.Event), Data: m.Data}); stopped != nil {
-			cancel(stopped)
-		}
-	})
-	switch {
-	case stopped != nil:
-		return stopped
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case errors.Is(context.Cause(conn), ErrIdle):
-		return ErrIdle
-	case refused != nil:
-		return refused
-	case body.guard != nil && body.guard.err != nil:
-		return body.guard.err
-	case err != nil:
+	silence.start()
+	resp, err := client.Do(r)
+	silence.pause()
+	if err != nil {
 		return err
 	}
-	return io.EOF
-}
-
-// transport puts the wrappers around the body of a good answer.
-type transport struct {
-	next  http.RoundTripper
-	max   int
-	idle  *idle
-	guard *wholeEvents
-}
-
-func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	next := t.next
-	if next == nil {
-		next = http.DefaultTransport
+	defer resp.Body.Close()
+	resp.Body = &idleBody{ReadCloser: resp.Body, idle: silence}
+	if err := validate(resp); err != nil {
+		return err
 	}
-	t.idle.start()
-	resp, err := next.RoundTrip(r)
-	t.idle.pause()
-	if err != nil || resp.StatusCode != http.StatusOK {
-		return resp, err
+	guard := &wholeEvents{src: resp.Body, max: maxEvent}
+	var s blocks
+	for {
+		block, err := guard.block()
+		if err != nil {
+			return err
+		}
+		e, ok := s.event(block)
+		if !ok { // a comment, or an empty block
+			continue
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := yield(e); err != nil {
+			return &receivers{err}
+		}
 	}
-	t.guard = &wholeEvents{src: &idleBody{ReadCloser: resp.Body, idle: t.idle}, max: t.max}
-	resp.Body = t.guard
-	return resp, nil
 }
