@@ -80,6 +80,13 @@ type Env struct {
 	// Lookup returns what a producer last asserted about an id; the zero producer means the preferred one. It obeys the
 	// consumer's own ceiling.
 	Lookup func(ctx context.Context, id, producer string) (stix.Object, bool, error)
+	// Current returns the version of an object that the target is to hold by now, as the event that said so: its Seq tells versions
+	// apart. Of the producers whose versions pass all gates the preferred one decides, then the newest; where none passes, the
+	// producer named, then the newest within the ceiling. An event that retracts says that nobody asserts the object any more, or
+	// nobody within the ceiling (its object may be a stub then); false, that nobody ever did.
+	Current func(ctx context.Context, id, producer string) (Event, bool, error)
+	// Settle waits until Lookup and Current include every event that this consumer has read so far.
+	Settle func(ctx context.Context) error
 	Log    *slog.Logger
 }
 

@@ -42,6 +42,8 @@ func (v *Vault) Env(name, dir string, client *http.Client) bridge.Env {
 		Name: name, HTTP: client, Dir: dir, Log: discard, Load: v.load, Store: v.store,
 		DeadLetter: func(context.Context, bridge.Event, string) error { return nil },
 		Lookup:     func(context.Context, string, string) (stix.Object, bool, error) { return stix.Object{}, false, nil },
+		Current:    func(context.Context, string, string) (bridge.Event, bool, error) { return bridge.Event{}, false, nil },
+		Settle:     func(context.Context) error { return nil },
 	}
 }
 

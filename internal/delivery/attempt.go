@@ -104,6 +104,12 @@ func (r *Runner) env() bridge.Env {
 	if env.Lookup == nil {
 		env.Lookup = r.Lookup
 	}
+	if env.Current == nil {
+		env.Current = r.decide.current
+	}
+	if env.Settle == nil {
+		env.Settle = func(ctx context.Context) error { return r.decide.settle(ctx, "") }
+	}
 	if env.DeadLetter == nil {
 		env.DeadLetter = func(ctx context.Context, e bridge.Event, reason string) error {
 			err := r.cfg.Letters.Store(ctx, Letter{Consumer: r.cfg.Name, Event: e, Reason: ReasonTarget, Error: reason, Attempts: e.Attempt, Time: time.Now().UTC()})

@@ -75,6 +75,48 @@ func TestAnEventKnowsWhatWasBeforeAndWhatItRefersToWithinTheCeiling(t *testing.T
 	})
 }
 
+func TestTheCurrentVersionIsTheOneThatTheTargetIsToHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		sink := &starter{}
+		for _, e := range []bridge.Event{
+			{Producer: "p", Object: obj("both", 70)}, {Producer: "q", Object: obj("both", 80)}, {Producer: "q", Object: obj("both", 10)},
+			{Producer: "p", Object: obj("none", 10)}, {Producer: "q", Object: obj("none", 20)},
+			{Producer: "p", Object: obj("gone", 70)}, {Producer: "p", Object: obj("gone", 70), Op: bridge.Delete},
+			{Producer: "p", Object: obj("red", 70)}, {Producer: "p", Object: obj("red", 71), TLP: stix.Red},
+			{Producer: "x", Object: obj("foreign", 99)},
+		} {
+			w.put(e)
+		}
+		cfg := w.config(sink)
+		cfg.Gate = w.gates(bridge.ConsumerConfig{Producers: []string{"p", "q"}, MaxTLP: "green", Where: "v >= 70"}, bridge.Traits{State: true}, gate.Options{Where: high})
+		r := w.start(cfg)
+		r.drain()
+		for _, c := range []struct{ id, producer, want string }{
+			{"both", "q", `p@1 create {"type":"indicator","id":"indicator--both","v":70}`}, // q's newer one does not pass
+			{"none", "p", `p@4 create {"type":"indicator","id":"indicator--none","v":10}`},
+			{"none", "", `q@5 create {"type":"indicator","id":"indicator--none","v":20}`},
+			{"gone", "p", `p@7 delete {"type":"indicator","id":"indicator--gone","v":70}`},
+			{"red", "p", `p@9 retract {"type":"indicator","id":"indicator--red"}`},
+			{"foreign", "x", "unknown"},
+			{"never", "p", "unknown"},
+		} {
+			got := "unknown"
+			if e, ok, err := sink.env.Current(t.Context(), "indicator--"+c.id, c.producer); err != nil {
+				t.Error(err)
+			} else if ok {
+				got = fmt.Sprintf("%s@%d %s %s", e.Producer, e.Seq, e.Op, e.Object.Raw())
+			}
+			if got != c.want {
+				t.Errorf("%s as %q says it: got %s, want %s", c.id, c.producer, got, c.want)
+			}
+		}
+		if err := sink.env.Settle(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // starter is a target that must be started, and refuses that at first.
 type starter struct {
 	target

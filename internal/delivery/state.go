@@ -151,3 +151,41 @@ func (d *decider) lookup(ctx context.Context, id, producer string, only bool) (s
 	}
 	return d.best(all).Object, true, nil
 }
+
+// current is the answer to Env.Current.
+func (d *decider) current(ctx context.Context, id, producer string) (bridge.Event, bool, error) {
+	typ, _, ok := strings.Cut(id, "--")
+	if !ok || d.r.cfg.Latest == nil {
+		return bridge.Event{}, false, nil
+	}
+	all, err := d.r.cfg.Latest.Of(ctx, typ, id)
+	if err != nil {
+		return bridge.Event{}, false, err
+	}
+	all = slices.DeleteFunc(all, func(a Assertion) bool { return !d.gate.Producer(a.Producer) })
+	if len(all) == 0 {
+		return bridge.Event{}, false, nil
+	}
+	passing := slices.Clone(all)
+	if passing = slices.DeleteFunc(passing, func(a Assertion) bool { return !d.passes(a) }); len(passing) > 0 {
+		best := d.best(passing)
+		return best.event(best.Op), true, nil
+	}
+	last := slices.MaxFunc(all, func(a, b Assertion) int { return cmp.Compare(a.Seq, b.Seq) })
+	seen := slices.DeleteFunc(all, func(a Assertion) bool { return !a.Asserted() || !d.gate.Leave(d.view(a)) })
+	if i := slices.IndexFunc(seen, func(a Assertion) bool { return a.Producer == producer }); i >= 0 {
+		return seen[i].event(seen[i].Op), true, nil
+	}
+	if len(seen) > 0 {
+		best := d.best(seen)
+		return best.event(best.Op), true, nil
+	}
+	gone := last.event(last.Op)
+	if last.Asserted() { // above the ceiling: nothing of it may show
+		gone = bridge.Event{Seq: last.Seq, Time: last.Time, ID: last.EventID, Producer: last.Producer, Op: bridge.Retract,
+			Object: stix.Stub(typ, id), Context: bridge.Context{Reason: "reclassified"}}
+	} else if !d.gate.Leave(d.view(last)) {
+		gone.Object = stix.Stub(typ, id)
+	}
+	return gone, true, nil
+}
