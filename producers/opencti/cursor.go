@@ -34,6 +34,7 @@ type follower struct {
 	gapAt    string   // cursor at the last gap that was told
 	last     time.Time
 	dirty    bool // the cursor moved since the last commit
+	moved    bool // at is ahead of cur.ID
 }
 
 // load takes the stored cursor, or begins where the configuration says.
@@ -59,6 +60,7 @@ func (f *follower) load() error {
 
 // begin prepares for a connection from the cursor on.
 func (f *follower) begin() {
+	f.settle()
 	f.group = f.at
 	f.until = position{}
 	if t, err := time.Parse(time.RFC3339, f.cur.RecoverUntil); err == nil {
@@ -66,11 +68,18 @@ func (f *follower) begin() {
 	}
 }
 
+// settle writes the position into the cursor. Each event moves the position, and few of them are asked for its text.
+func (f *follower) settle() {
+	if f.moved {
+		f.cur.ID, f.cur.Recovered, f.moved = f.at.String(), false, false
+	}
+}
+
 const lastOfMillisecond = 1 << 30
 
 // restart puts the cursor to a position, past which everything is still to come.
 func (f *follower) restart(at position) {
-	f.at, f.group = at, at
+	f.at, f.group, f.moved = at, at, false
 	f.cur.ID, f.cur.Begun, f.cur.Recovered = at.String(), true, false
 	f.dirty = true
 }
@@ -93,8 +102,7 @@ func (f *follower) arrived(ctx context.Context, id position) error {
 		return errAgain
 	case f.group.before(id):
 		if f.at != f.group {
-			f.at = f.group
-			f.cur.ID, f.cur.Recovered, f.dirty = f.at.String(), false, true
+			f.at, f.moved, f.dirty = f.group, true, true
 		}
 		f.group = id
 	}
@@ -105,6 +113,7 @@ func (f *follower) arrived(ctx context.Context, id position) error {
 }
 
 func (f *follower) commit(ctx context.Context) error {
+	f.settle()
 	f.dirty, f.last = false, time.Now()
 	f.p.note(func(r *report) { r.position, r.recovering = f.cur.ID, f.cur.RecoverUntil })
 	return fail(f.run.Commit(ctx, f.cur))
@@ -126,7 +135,7 @@ func (f *follower) skip(ctx context.Context, e *sse.EventTooLargeError) error {
 			return err
 		}
 	}
-	f.at, f.group = id, id
+	f.at, f.group, f.moved = id, id, false
 	f.cur.ID = id.String()
 	f.dirty, f.last = false, time.Now()
 	return f.run.Commit(ctx, f.cur)

@@ -1,17 +1,14 @@
 package opencti
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"strconv"
 	"time"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/stixbridge/stixbridge/bridge"
 	"github.com/stixbridge/stixbridge/stix"
@@ -28,92 +25,55 @@ type envelope struct {
 }
 
 type origin struct {
-	User    string `json:"user_id"`
-	Referer string `json:"referer"`
+	User    string
+	Referer string
 }
 
 // read takes the few members that matter out of the data, in one pass and without copies: a stream can bring tens of thousands a second.
+// The object itself is checked by whoever parses it.
 func (e *envelope) read(data []byte) error {
-	d := jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	err := members(d, func(name string) error {
-		switch name {
-		case "type":
-			return text(d, &e.Type)
+	return walk(data, func(name, value []byte) error {
+		switch string(name) {
 		case "data":
-			return raw(d, &e.Data)
+			e.Data = value
+			return nil
+		case "type":
+			e.Type = text(value)
 		case "origin":
-			v, err := d.ReadValue()
-			if err == nil {
-				_ = json.Unmarshal(v, &e.Origin) // of another form: an event of unknown origin
-			}
-			return err
-		case "context":
-			if d.PeekKind() != '{' {
-				return d.SkipValue()
-			}
-			return members(d, func(name string) error {
-				switch name {
-				case "reverse_patch":
-					return raw(d, &e.ReversePatch)
-				case "sources":
-					v, err := d.ReadValue()
-					if err == nil {
-						_ = json.Unmarshal(v, &e.Sources)
+			if e.Origin = (origin{}); value[0] == '{' {
+				_ = walk(value, func(name, value []byte) error { // of another form: an event of unknown origin
+					switch string(name) {
+					case "user_id":
+						e.Origin.User = text(value)
+					case "referer":
+						e.Origin.Referer = text(value)
 					}
+					return nil
+				})
+			}
+		case "context":
+			if value[0] == '{' {
+				if err := walk(value, e.context); err != nil {
 					return err
 				}
-				return d.SkipValue()
-			})
+			}
 		}
-		return d.SkipValue()
+		if !valid(value) {
+			return errSyntax
+		}
+		return nil
 	})
-	if err != nil {
-		return err
-	}
-	if _, err := d.ReadToken(); err != io.EOF {
-		return errors.New("more than one JSON value")
+}
+
+func (e *envelope) context(name, value []byte) error {
+	switch string(name) {
+	case "reverse_patch":
+		e.ReversePatch = value
+	case "sources":
+		e.Sources = nil
+		_ = json.Unmarshal(value, &e.Sources)
 	}
 	return nil
-}
-
-// members calls f for each member of the object that comes next; f must take its value.
-func members(d *jsontext.Decoder, f func(name string) error) error {
-	if k := d.PeekKind(); k != '{' {
-		if _, err := d.ReadToken(); err != nil {
-			return err
-		}
-		return errors.New("not an object")
-	}
-	if _, err := d.ReadToken(); err != nil {
-		return err
-	}
-	for d.PeekKind() != '}' {
-		name, err := d.ReadToken()
-		if err != nil {
-			return err
-		}
-		if err := f(name.String()); err != nil {
-			return err
-		}
-	}
-	_, err := d.ReadToken()
-	return err
-}
-
-func text(d *jsontext.Decoder, into *string) error {
-	if d.PeekKind() != '"' {
-		return d.SkipValue()
-	}
-	t, err := d.ReadToken()
-	*into = t.String()
-	return err
-}
-
-// raw copies the next value: the decoder's is valid until its next call only.
-func raw(d *jsontext.Decoder, into *json.RawMessage) error {
-	v, err := d.ReadValue()
-	*into = bytes.Clone(v)
-	return err
 }
 
 // Referers of events that nothing happened for.
@@ -187,18 +147,15 @@ func (p *producer) change(m message, recovering bool) (bridge.Change, error) {
 	if err != nil {
 		return bridge.Change{}, err
 	}
-	var ext struct {
-		ID      string   `json:"id"`
-		StixIDs []string `json:"stix_ids"`
-	}
-	if raw, ok := o.Get("extensions", stix.OpenCTIExtension); ok {
-		_ = json.Unmarshal(raw, &ext) // of another form: an object without the platform's own names
+	alias, others := names(o)
+	if p.origin == nil || p.origin.User != e.Origin.User || p.origin.Referer != e.Origin.Referer {
+		p.origin = &bridge.Origin{Platform: p.platform, User: e.Origin.User, Referer: e.Origin.Referer} // runs of events share one
 	}
 	c := bridge.Change{
-		Op: bridge.Op(m.Name), Object: o, Alias: ext.ID, OtherIDs: ext.StixIDs,
-		SourceEvent: identity(m, e, o),
+		Op: bridge.Op(m.Name), Object: o, Alias: alias, OtherIDs: others,
+		SourceEvent: p.identity(m, e, o),
 		Context: bridge.Context{
-			Origin:   &bridge.Origin{Platform: p.platform, User: e.Origin.User, Referer: e.Origin.Referer},
+			Origin:   p.origin,
 			Backfill: e.Origin.Referer == recovered || recovering && e.Origin.Referer == dependency,
 		},
 	}
@@ -220,12 +177,39 @@ func (p *producer) change(m message, recovering bool) (bridge.Change, error) {
 	return c, nil
 }
 
-// identity of an event at the platform. Its id alone is none: a dependency and the event that needs it share one.
-func identity(m message, e envelope, o stix.Object) string {
-	h := sha256.New()
-	for _, s := range []string{m.ID, m.Name, e.Origin.Referer, o.ID()} {
-		fmt.Fprintf(h, "%d:%s", len(s), s)
+// names are the platform's own lasting name of an object, and the ids that it had before.
+func names(o stix.Object) (alias string, others []string) {
+	raw, ok := o.Get("extensions", stix.OpenCTIExtension)
+	if !ok || raw[0] != '{' {
+		return "", nil
 	}
-	h.Write(e.Data)
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	_ = walk(raw, func(name, value []byte) error {
+		switch string(name) {
+		case "id":
+			alias = text(value)
+		case "stix_ids":
+			if others = nil; len(value) > 2 {
+				_ = json.Unmarshal(value, &others) // of another form: an object that had no other id
+			}
+		}
+		return nil
+	})
+	return alias, others
 }
+
+// identity of an event at the platform. Its id alone is none: a dependency and the event that needs it share one.
+func (p *producer) identity(m message, e envelope, o stix.Object) string {
+	b := p.scratch[:0]
+	for _, s := range [...]string{m.ID, m.Name, e.Origin.Referer, o.ID()} {
+		b = append(append(strconv.AppendInt(b, int64(len(s)), 10), ':'), s...)
+	}
+	b = append(b, e.Data...)
+	if p.scratch = b; cap(b) > maxScratch {
+		p.scratch = nil
+	}
+	h := sha256.Sum256(b)
+	return hex.EncodeToString(h[:16])
+}
+
+// maxScratch is the largest buffer that is kept between two events.
+const maxScratch = 1 << 20

@@ -99,6 +99,7 @@ func (f *follower) connect(ctx context.Context) error {
 		r.connections++
 		r.position, r.recovering = f.cur.ID, f.cur.RecoverUntil
 	})
+	defer f.settle()
 	return f.p.open(ctx, f.cur.ID, f.cur.RecoverUntil, func(m message) error { return f.take(ctx, m) })
 }
 

@@ -60,6 +60,9 @@ type producer struct {
 	platform string // id of the platform
 	client   *http.Client
 
+	origin  *bridge.Origin // of the last event; Produce alone uses it and scratch
+	scratch []byte
+
 	mu     sync.Mutex
 	report report
 }
