@@ -130,9 +130,16 @@ func Open(ctx context.Context, cfg *config.Loaded, opt Options) (*Engine, error)
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{cfg: cfg, opt: opt, log: opt.Log, started: time.Now().UTC()}
-	if err := e.open(ctx); err != nil {
-		return nil, errors.Join(err, e.Close())
+	var e *Engine
+	err := patiently(ctx, opt.Log, func() error {
+		e = &Engine{cfg: cfg, opt: opt, log: opt.Log, started: time.Now().UTC()}
+		if err := e.open(ctx); err != nil {
+			return errors.Join(err, e.Close())
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return e, nil
 }
@@ -215,12 +222,15 @@ func (e *Engine) Broker() *broker.Broker { return e.b }
 // Run runs everything until ctx ends, then stops producers, drains consumers and returns. With Options.Once it returns when all polled
 // producers are through and the consumers have dealt with everything. An error means that a part failed for good.
 func (e *Engine) Run(ctx context.Context) error {
-	for _, p := range e.producers {
-		if err := e.adopt(ctx, p.cfg.Name, p.cfg.Kind, "producer"); err != nil {
-			return err
+	err := patiently(ctx, e.log, func() error {
+		for _, p := range e.producers {
+			if err := e.adopt(ctx, p.cfg.Name, p.cfg.Kind, "producer"); err != nil {
+				return err
+			}
 		}
-	}
-	if err := e.settleAbsent(ctx); err != nil {
+		return e.settleAbsent(ctx)
+	})
+	if err != nil {
 		return err
 	}
 	sinks, stopSinks := context.WithCancel(context.WithoutCancel(ctx))
@@ -243,7 +253,6 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.ready = true
 	e.mu.Unlock()
 
-	var err error
 	if e.opt.Once {
 		err = producers.Wait()
 		err = errors.Join(err, e.drain(ctx))

@@ -143,9 +143,13 @@ func (s *site) startAs(data string, args ...string) *process {
 	}
 	go func() { _ = p.cmd.Wait(); close(p.done) }()
 	s.t.Cleanup(func() {
+		end := tail(p.log)
+		if s.t.Failed() && !p.ended() {
+			end += p.stacks()
+		}
 		p.kill()
 		if s.t.Failed() {
-			s.t.Logf("end of %s:\n%s", p.log, tail(p.log))
+			s.t.Logf("end of %s:\n%s", p.log, end)
 		}
 	})
 	if data != "" {
@@ -169,6 +173,24 @@ func tail(file string) string {
 		b = b[len(b)-3000:]
 	}
 	return string(b)
+}
+
+// stacks ends a process and returns what its goroutines of this program were doing.
+func (p *process) stacks() string {
+	before, _ := os.ReadFile(p.log)
+	_ = p.cmd.Process.Signal(syscall.SIGQUIT)
+	select {
+	case <-p.done:
+	case <-time.After(5 * time.Second):
+	}
+	after, _ := os.ReadFile(p.log)
+	var ours []string
+	for _, stack := range strings.Split(string(after[len(before):]), "\n\n") {
+		if strings.Contains(stack, "stixbridge/") {
+			ours = append(ours, stack)
+		}
+	}
+	return strings.Join(ours, "\n\n")
 }
 
 func (p *process) ended() bool {

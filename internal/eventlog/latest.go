@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -95,6 +97,35 @@ type Latest struct {
 	stream jetstream.Stream
 	blobs  *Blobs
 	idle   chan inbox // may be nil
+
+	mu     sync.Mutex
+	anchor anchor
+}
+
+// anchor is the newest checkpoint that this process knows to be stored. Any replica answers a look-up; one that has not stored the anchor
+// is behind what was read or written here before, and is not listened to.
+type anchor struct {
+	subject string
+	seq     uint64
+}
+
+// Saw takes note of a stored checkpoint of a producer, at a sequence of STIX_LATEST: no look-up after it is answered from before it.
+func (l *Latest) Saw(producer string, seq uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if seq > l.anchor.seq {
+		l.anchor = anchor{checkpointSubject(producer), seq}
+	}
+}
+
+// anchored is what a look-up must be as new as; the zero value with one replica, which cannot be behind.
+func (l *Latest) anchored() anchor {
+	if l.stream.CachedInfo().Config.Replicas < 2 {
+		return anchor{}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.anchor
 }
 
 // Info returns the state of the stream.
@@ -118,24 +149,19 @@ func (l *Latest) Lookup(ctx context.Context, subjects []string) (map[string]Entr
 }
 
 func (l *Latest) multi(ctx context.Context, subjects []string, found map[string]Entry) error {
-	if len(subjects) == 1 && !strings.ContainsAny(subjects[0], "*>") {
-		m, err := l.stream.GetLastMsgForSubject(ctx, subjects[0])
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", StreamLatest, err)
-		}
-		e, err := entry(m.Subject, m.Header, m.Data, m.Sequence)
-		found[m.Subject] = e
-		return err
+	a := l.anchored()
+	if a.seq > 0 {
+		subjects = append(slices.Clone(subjects), a.subject)
 	}
 	req, err := json.Marshal(map[string]any{"multi_last": subjects})
 	if err != nil {
 		return err
 	}
-	return l.direct(ctx, req, func(m *nats.Msg) error {
+	return l.direct(ctx, a, req, func(m *nats.Msg) error {
 		subject := one(m.Header, jetstream.SubjectHeader)
+		if subject == a.subject {
+			return nil
+		}
 		at, _ := strconv.ParseUint(one(m.Header, jetstream.SequenceHeader), 10, 64)
 		e, err := entry(subject, m.Header, m.Data, at)
 		found[subject] = e
@@ -144,29 +170,59 @@ func (l *Latest) multi(ctx context.Context, subjects []string, found map[string]
 }
 
 // direct sends a batched direct get and yields its messages up to the end-of-batch mark. A request during an election is
-// never answered or answered 503: it is sent again, for up to 30 s.
-func (l *Latest) direct(ctx context.Context, req []byte, yield func(*nats.Msg) error) error {
+// never answered or answered 503, a replica may be behind: it is sent again, for up to 30 s. What an answer that does not count had yielded
+// is yielded again.
+func (l *Latest) direct(ctx context.Context, a anchor, req []byte, yield func(*nats.Msg) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for {
-		err := l.ask(ctx, req, yield)
-		if !errors.Is(err, errNoAnswer) {
+		upTo, err := l.ask(ctx, req, yield)
+		wait := 100 * time.Millisecond
+		if err == nil {
+			if upTo >= a.seq {
+				return nil
+			}
+			gone, gerr := l.gone(ctx, a)
+			if gone || gerr != nil {
+				return gerr
+			}
+			err, wait = errBehind, 10*time.Millisecond
+		}
+		if !errors.Is(err, errNoAnswer) && !errors.Is(err, errBehind) {
 			return err
 		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%s: %w", StreamLatest, err)
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(wait):
 		}
 	}
 }
 
-var errNoAnswer = errors.New("no answer to a read")
+// gone reports whether the anchor was forgotten since (its producer was erased).
+func (l *Latest) gone(ctx context.Context, a anchor) (bool, error) {
+	_, there, err := ofLeader(ctx, l.nc, StreamLatest, question{LastOf: a.subject})
+	if err != nil || there {
+		return false, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.anchor == a {
+		l.anchor = anchor{}
+	}
+	return true, nil
+}
 
-func (l *Latest) ask(ctx context.Context, req []byte, yield func(*nats.Msg) error) error {
+var (
+	errNoAnswer = errors.New("no answer to a read")
+	errBehind   = errors.New("every replica that answers is behind")
+)
+
+// ask sends one request and yields its messages; upTo is how far the replica that answered has stored the stream, 0 when it had nothing.
+func (l *Latest) ask(ctx context.Context, req []byte, yield func(*nats.Msg) error) (upTo uint64, err error) {
 	in, err := l.inbox()
 	if err != nil {
-		return fmt.Errorf("%s: %w", StreamLatest, err)
+		return 0, fmt.Errorf("%s: %w", StreamLatest, err)
 	}
 	done := false
 	defer func() {
@@ -180,7 +236,7 @@ func (l *Latest) ask(ctx context.Context, req []byte, yield func(*nats.Msg) erro
 		_ = in.sub.Unsubscribe()
 	}()
 	if err := l.nc.PublishMsg(&nats.Msg{Subject: "$JS.API.DIRECT.GET." + StreamLatest, Reply: in.subject, Data: req}); err != nil {
-		return fmt.Errorf("%s: %w", StreamLatest, err)
+		return 0, fmt.Errorf("%s: %w", StreamLatest, err)
 	}
 	sub := in.sub
 	for first := true; ; first = false {
@@ -189,24 +245,25 @@ func (l *Latest) ask(ctx context.Context, req []byte, yield func(*nats.Msg) erro
 		cancel()
 		switch {
 		case err != nil && first && ctx.Err() == nil:
-			return errNoAnswer
+			return 0, errNoAnswer
 		case err != nil:
-			return fmt.Errorf("%s: read: %w", StreamLatest, err)
+			return 0, fmt.Errorf("%s: read: %w", StreamLatest, err)
 		}
 		switch status := one(m.Header, "Status"); status {
 		case "":
 			if err := yield(m); err != nil {
-				return err
+				return 0, err
 			}
 		case "204", "404":
 			done = true
-			return nil
+			upTo, _ = strconv.ParseUint(one(m.Header, "Nats-UpTo-Sequence"), 10, 64)
+			return upTo, nil
 		case "503":
-			return errNoAnswer
+			return 0, errNoAnswer
 		case "413":
-			return fmt.Errorf("%s: %w", StreamLatest, errTooMany)
+			return 0, fmt.Errorf("%s: %w", StreamLatest, errTooMany)
 		default:
-			return fmt.Errorf("%s: read: %s %s", StreamLatest, status, one(m.Header, "Description"))
+			return 0, fmt.Errorf("%s: read: %s %s", StreamLatest, status, one(m.Header, "Description"))
 		}
 	}
 }
@@ -285,38 +342,14 @@ func (l *Latest) Scan(ctx context.Context, name, filter string, from uint64, hea
 	if info.State.Msgs == 0 || end <= from {
 		return nil
 	}
-	it, stop, err := ordered(ctx, l.stream, name, jetstream.OrderedConsumerConfig{FilterSubjects: []string{filter},
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from + 1, HeadersOnly: heads}, false)
-	if err != nil {
-		return fmt.Errorf("%s: %w", StreamLatest, err)
-	}
-	defer stop()
-	if it == nil {
-		return nil
-	}
-	for {
-		m, err := it.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return fmt.Errorf("%s: %w", StreamLatest, err)
-		}
-		meta, err := m.Metadata()
-		if err != nil {
-			return fmt.Errorf("%s: %w", StreamLatest, err)
-		}
-		if meta.Sequence.Stream > end {
-			return nil // written since; whoever follows the log sees it
-		}
+	o := ordered{nc: l.nc, stream: l.stream, name: name, filter: []string{filter}, heads: heads, at: from}
+	return o.until(ctx, end, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error { // what is written since, a reader of the log sees
 		e, err := entry(m.Subject(), m.Headers(), m.Data(), meta.Sequence.Stream)
 		if err != nil {
 			return err
 		}
-		if err := yield(e); err != nil {
-			return err
-		}
-		if meta.NumPending == 0 {
-			return nil
-		}
-	}
+		return yield(e)
+	})
 }
 
 // Checkpoint says how far STIX_LATEST holds a producer's events, and which cursor goes with that.
@@ -338,13 +371,14 @@ func (c Checkpoint) Message(producer string) *nats.Msg {
 
 // Checkpoint returns a producer's checkpoint; the zero value when there is none.
 func (l *Latest) Checkpoint(ctx context.Context, producer string) (c Checkpoint, err error) {
-	m, err := l.stream.GetLastMsgForSubject(ctx, checkpointSubject(producer))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return c, nil
-	}
+	m, ok, err := ofLeader(ctx, l.nc, StreamLatest, question{LastOf: checkpointSubject(producer)})
 	if err != nil {
 		return c, fmt.Errorf("checkpoint of %s: %w", producer, err)
 	}
+	if !ok {
+		return c, nil
+	}
+	l.Saw(producer, m.Sequence)
 	if err := json.Unmarshal(m.Data, &c); err != nil {
 		return c, fmt.Errorf("checkpoint of %s is damaged: %w", producer, err)
 	}

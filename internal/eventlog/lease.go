@@ -30,8 +30,8 @@ var process = func() Owner {
 
 func (o Owner) String() string { return fmt.Sprintf("process %d on %s (%s)", o.PID, o.Host, o.What) }
 
-// dead reports whether the owner is certainly gone: a former process of this host.
-func (o Owner) dead() bool {
+// Gone reports whether the owner is certainly gone: a former process of this host.
+func (o Owner) Gone() bool {
 	if o.Host != process.Host || o.Nonce == process.Nonce {
 		return false
 	}
@@ -77,7 +77,7 @@ func Acquire(ctx context.Context, s *State, name, what string, wait bool) (*Leas
 		if err != nil {
 			return nil, err
 		}
-		free := rev == 0 || o.Nonce == "" || o.dead() || (rev == seen && time.Since(since) > LeaseTTL)
+		free := rev == 0 || o.Nonce == "" || o.Gone() || (rev == seen && time.Since(since) > LeaseTTL)
 		if free {
 			asked := time.Now()
 			rev, err = s.Swap(ctx, key, me, rev)
@@ -185,5 +185,16 @@ func (l *Lease) Release() {
 	defer cancel()
 	if l.Err() == nil {
 		_, _ = l.state.Swap(ctx, l.key, Owner{}, l.rev) // best effort: the TTL does it otherwise
+	}
+}
+
+// Remove gives the lease up and removes its record: for names that do not come back.
+func (l *Lease) Remove() {
+	l.stop()
+	<-l.done
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if l.Err() == nil {
+		_ = l.state.Remove(ctx, l.key, l.rev) // best effort: the TTL does it otherwise
 	}
 }

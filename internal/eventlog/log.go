@@ -39,8 +39,11 @@ func (l *Log) Info(ctx context.Context) (*jetstream.StreamInfo, error) { return 
 // Get returns one event whole; false when the log no longer holds it.
 func (l *Log) Get(ctx context.Context, seq uint64) (Record, bool, error) {
 	m, err := l.stream.GetMsg(ctx, seq)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return Record{}, false, nil
+	if errors.Is(err, jetstream.ErrMsgNotFound) { // a replica that is behind says so, too
+		var ok bool
+		if m, ok, err = ofLeader(ctx, l.nc, StreamEvents, question{Seq: seq}); err == nil && !ok {
+			return Record{}, false, nil
+		}
 	}
 	if err != nil {
 		return Record{}, false, fmt.Errorf("event %d: %w", seq, err)
@@ -79,12 +82,12 @@ func (l *Log) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
 
 // LastOf returns a producer's last event; false when the log holds none.
 func (l *Log) LastOf(ctx context.Context, producer string) (Record, bool, error) {
-	m, err := l.stream.GetLastMsgForSubject(ctx, Prefix+producer+".>")
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return Record{}, false, nil
-	}
+	m, ok, err := ofLeader(ctx, l.nc, StreamEvents, question{LastOf: Prefix + producer + ".>"})
 	if err != nil {
 		return Record{}, false, fmt.Errorf("last event of %s: %w", producer, err)
+	}
+	if !ok {
+		return Record{}, false, nil
 	}
 	r, err := recordOf(m)
 	return r, err == nil, err

@@ -2,8 +2,6 @@ package eventlog
 
 import (
 	"context"
-	"fmt"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -18,132 +16,37 @@ type ReadOptions struct {
 	Mark func(seq uint64) error
 }
 
-// markEvery is how often a reader with a filter looks how far the log has gone without it.
-const markEvery = time.Second
-
 // Read yields events from a sequence on, in log order. The name shows in nats consumer report. An error of yield ends it.
 func (l *Log) Read(ctx context.Context, name string, from uint64, opt ReadOptions, yield func(Record) error) error {
-	end := opt.To
-	if !opt.Follow {
-		first, last, err := l.Bounds(ctx)
+	o := ordered{nc: l.nc, stream: l.stream, name: name, filter: opt.Filter, heads: opt.Heads, at: max(from, 1) - 1}
+	each := func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
+		r, err := record(m.Subject(), m.Headers(), m.Data())
 		if err != nil {
-			return err
+			return nil // a subject of a later contract; readers ignore what they do not know
 		}
-		if end == 0 || end > last {
-			end = last
-		}
-		if last < first || end < from {
-			return nil
-		}
-	}
-	it, stop, err := ordered(ctx, l.stream, name, jetstream.OrderedConsumerConfig{FilterSubjects: opt.Filter,
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1), HeadersOnly: opt.Heads}, opt.Follow)
-	if err != nil {
-		return fmt.Errorf("read the event log: %w", err)
-	}
-	defer stop()
-	if it == nil {
-		return nil // nothing matches the filter
-	}
-	m := marker{log: l, mark: opt.Mark, passed: from - min(from, 1)}
-	period := &period{parent: ctx, ends: opt.Mark != nil}
-	defer period.stop()
-	for {
-		next := period.current()
-		msg, err := it.Next(jetstream.NextContext(next))
-		if err != nil {
-			switch {
-			case ctx.Err() != nil:
-				return context.Cause(ctx)
-			case next.Err() != nil:
-				if err := m.quiet(ctx); err != nil {
-					return err
-				}
-				continue
-			}
-			return fmt.Errorf("read the event log: %w", err)
-		}
-		meta, err := msg.Metadata()
-		if err != nil {
-			return fmt.Errorf("read the event log: %w", err)
-		}
-		seq := meta.Sequence.Stream
-		if end > 0 && seq > end {
-			return nil
-		}
-		r, err := record(msg.Subject(), msg.Headers(), msg.Data())
-		r.Seq, r.Time = seq, meta.Timestamp.UTC()
-		if err == nil { // else: a subject of a later contract; readers ignore what they do not know
-			if !opt.Heads {
-				if r, err = l.Whole(ctx, r); err != nil {
-					return err
-				}
-			}
-			if err := yield(r); err != nil {
+		r.Seq, r.Time = meta.Sequence.Stream, meta.Timestamp.UTC()
+		if !opt.Heads {
+			if r, err = l.Whole(ctx, r); err != nil {
 				return err
 			}
 		}
-		m.saw(seq)
-		if end > 0 && (seq >= end || meta.NumPending == 0) {
-			return nil
-		}
+		return yield(r)
 	}
-}
-
-// period is a context that ends every markEvery: one deadline for many messages, since making one costs as much as reading a message.
-type period struct {
-	parent context.Context
-	ends   bool
-	ctx    context.Context
-	cancel context.CancelFunc
-}
-
-func (p *period) current() context.Context {
-	if !p.ends {
-		return p.parent
+	if opt.Follow {
+		return o.follow(ctx, opt.Mark, each)
 	}
-	if p.ctx == nil || p.ctx.Err() != nil {
-		p.stop()
-		p.ctx, p.cancel = context.WithTimeout(p.parent, markEvery)
+	first, last, err := l.Bounds(ctx)
+	if err != nil {
+		return err
 	}
-	return p.ctx
-}
-
-func (p *period) stop() {
-	if p.cancel != nil {
-		p.cancel()
+	end := last
+	if opt.To > 0 {
+		end = min(end, opt.To)
 	}
-}
-
-// marker tells a reader with a filter how far the log has gone without it. An end of the log counts only when it was seen before a
-// whole period without an event: an event of the filter below it would have been delivered meanwhile.
-type marker struct {
-	log    *Log
-	mark   func(uint64) error
-	busy   bool   // something came in this period
-	end    uint64 // the log's end at the last quiet moment; 0: something came since
-	passed uint64
-}
-
-func (m *marker) saw(seq uint64) { m.busy, m.end, m.passed = true, 0, max(m.passed, seq) }
-
-func (m *marker) quiet(ctx context.Context) error {
-	if m.busy {
-		m.busy = false
+	if last < first || end < from {
 		return nil
 	}
-	if m.end > m.passed {
-		m.passed = m.end
-		if err := m.mark(m.end); err != nil {
-			return err
-		}
-	}
-	_, last, err := m.log.Bounds(ctx)
-	if err != nil {
-		return nil // the next period looks again
-	}
-	m.end = last
-	return nil
+	return o.until(ctx, end, each)
 }
 
 // Filter returns the subject filters for producers and types; nil means everything.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -87,6 +88,18 @@ func (s *State) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
+// Remove deletes a key if its revision is still the given one; ErrChanged otherwise. Its name is forgotten after a minute.
+func (s *State) Remove(ctx context.Context, key string, revision uint64) error {
+	err := s.kv.Purge(ctx, key, jetstream.LastRevision(revision), jetstream.PurgeTTL(time.Minute))
+	if wrongLast(err) {
+		return fmt.Errorf("state %s: %w", key, ErrChanged)
+	}
+	if err != nil {
+		return fmt.Errorf("state %s: %w", key, err)
+	}
+	return nil
+}
+
 // Keys lists the keys below a prefix ("pos.archive.").
 func (s *State) Keys(ctx context.Context, prefix string) ([]string, error) {
 	l, err := s.kv.ListKeysFiltered(ctx, prefix+">")
@@ -105,9 +118,19 @@ func (s *State) Keys(ctx context.Context, prefix string) ([]string, error) {
 
 // Watch calls yield for every present and future value below a prefix until ctx ends; value nil means deleted.
 func (s *State) Watch(ctx context.Context, prefix string, yield func(key string, value []byte)) error {
-	w, err := s.kv.Watch(ctx, prefix+">")
+	return s.Follow(ctx, []string{prefix + ">"}, func(key string, value []byte, _ uint64) {
+		if key != "" {
+			yield(key, value)
+		}
+	})
+}
+
+// Follow calls yield for every present and future value of keys (with wildcards) until ctx ends or the watch does; value nil means
+// deleted. An empty key says that the present is complete.
+func (s *State) Follow(ctx context.Context, keys []string, yield func(key string, value []byte, revision uint64)) error {
+	w, err := s.kv.WatchFiltered(ctx, keys)
 	if err != nil {
-		return fmt.Errorf("state %s: %w", prefix, err)
+		return fmt.Errorf("state %s: %w", keys, err)
 	}
 	defer func() { _ = w.Stop() }()
 	for {
@@ -117,12 +140,13 @@ func (s *State) Watch(ctx context.Context, prefix string, yield func(key string,
 		case e, ok := <-w.Updates():
 			switch {
 			case !ok:
-				return fmt.Errorf("state %s: watch ended", prefix)
-			case e == nil: // the present is complete
+				return fmt.Errorf("state %s: watch ended", keys)
+			case e == nil:
+				yield("", nil, 0)
 			case e.Operation() == jetstream.KeyValuePut:
-				yield(e.Key(), e.Value())
+				yield(e.Key(), e.Value(), e.Revision())
 			default:
-				yield(e.Key(), nil)
+				yield(e.Key(), nil, e.Revision())
 			}
 		}
 	}

@@ -29,6 +29,9 @@ const (
 	metaPartitions = "stixbridge.partitions"
 )
 
+// MetaIncomplete marks a stream, in its metadata, whose content is still being copied or restored; its value says by what. Nothing may run on it.
+const MetaIncomplete = "stixbridge.incomplete"
+
 // Layout is what the configuration says about the streams.
 type Layout struct {
 	Replicas   int
@@ -139,6 +142,9 @@ func Open(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) (*Store, e
 }
 
 func readable(c jetstream.StreamConfig) error {
+	if by := c.Metadata[MetaIncomplete]; by != "" {
+		return fmt.Errorf("stream %s is incomplete: %s has not finished; let it, or run it again", c.Name, by)
+	}
 	if have, err := strconv.Atoi(c.Metadata[metaSchema]); err == nil && have > Schema {
 		return fmt.Errorf("stream %s has schema %d, this program writes schema %d; use the newer stixbridge that wrote it", c.Name, have, Schema)
 	}

@@ -274,6 +274,7 @@ func (in *Intake) writeLatest(ctx context.Context, entries []*nats.Msg) error {
 			}
 		}
 		if len(entries) == 0 {
+			in.store.Latest.Saw(in.opt.Producer, last)
 			return nil
 		}
 	}
