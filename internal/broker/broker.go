@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -43,12 +44,16 @@ type Options struct {
 type Broker struct {
 	opt    Options
 	server *server.Server // nil when external
+	dir    string         // of the embedded server
 	unlock func()
-	cred   credentials
-	nc     *nats.Conn
-	js     jetstream.JetStream
-	conns  []*nats.Conn
-	url    string
+	door   *door
+
+	accounts sync.Mutex // held while the outside accounts change
+	cred     credentials
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	conns    []*nats.Conn
+	url      string
 }
 
 // Open starts the embedded server or connects to the external one. It blocks until JetStream answers, at most 30 s or ctx.

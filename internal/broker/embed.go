@@ -47,12 +47,13 @@ func (b *Broker) embed() error {
 		}
 		l.Close()
 	}
+	b.dir, b.door = dir, newDoor(b.users())
 	log := &serverLog{log: b.opt.Log}
 	s, err := server.NewServer(&server.Options{
 		ServerName: "stixbridge", Host: host, Port: port,
 		JetStream: true, StoreDir: dir, SyncAlways: true, JetStreamMaxStore: b.opt.MaxStore, JetStreamMaxMemory: 64 << 20,
 		MaxPayload: MaxPayload, NoSigs: true, NoLog: true, NoSystemAccount: false,
-		Users: b.users(),
+		CustomClientAuthentication: b.door, AuthTimeout: 2 * opening.Seconds(),
 	})
 	if err != nil {
 		return fmt.Errorf("embedded server: %w", err)
@@ -70,6 +71,10 @@ func (b *Broker) embed() error {
 	}
 	b.server = s
 	b.url = s.ClientURL()
+	// Not before: with further accounts at the start, the server gives the bridge's own one no JetStream.
+	if err := b.loadAccounts(); err != nil {
+		return err
+	}
 	return writeContext(dir, b.url, b.cred.Operator)
 }
 

@@ -14,8 +14,9 @@ import (
 var ErrInUse = errors.New("in use")
 
 // lock takes the directory for this process; the kernel gives it free when the process ends, however it ends.
-func lock(dir string) (func(), error) {
-	path := filepath.Join(dir, "LOCK")
+func lock(dir string) (func(), error) { return lockFile(dir, filepath.Join(dir, "LOCK")) }
+
+func lockFile(dir, path string) (func(), error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
