@@ -33,6 +33,7 @@ type cli struct {
 	Resume  resumeCmd  `cmd:"" help:"Go on delivering to a paused consumer."`
 	Get     getCmd     `cmd:"" help:"Print the latest known form of an object, per producer."`
 	Erase   eraseCmd   `cmd:"" help:"Take an object or a producer out of log, latest objects, dead letters and payloads."`
+	Migrate migrateCmd `cmd:"" help:"Move the embedded event log to a cluster."`
 	Stix    stixCmd    `cmd:"" help:"STIX filters: id, split, validate, pattern, fmt."`
 	Schema  schemaCmd  `cmd:"" help:"Print the JSON schema, or the reference, of the configuration."`
 	Version versionCmd `cmd:"" help:"Print the version."`

@@ -85,6 +85,8 @@ func mark(dir string) error {
 	switch {
 	case err == nil && string(have) == standalone:
 		return nil
+	case err == nil && strings.HasPrefix(string(have), movedTo):
+		return fmt.Errorf("the event log of %s was %s; set nats.url to that, what is here is out of date", dir, strings.TrimSpace(string(have)))
 	case err == nil:
 		return fmt.Errorf("%s says that this store belongs to mode %q; an embedded server would destroy it; use nats.url, or another nats.dir", path, strings.TrimSpace(string(have)))
 	case !errors.Is(err, os.ErrNotExist):
