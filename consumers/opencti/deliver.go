@@ -1,161 +1,232 @@
 package opencti
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/stixbridge/stixbridge/bridge"
 	"github.com/stixbridge/stixbridge/internal/amqp"
-	"github.com/stixbridge/stixbridge/internal/opencti"
 	"github.com/stixbridge/stixbridge/stix"
 )
 
 // Deliver sends a batch to the platform's queue. nil means that the broker (or the platform, with queue_protocol api) has it: what
-// the platform's worker makes of it is read from the works later.
+// the platform's worker makes of it is read from the works later. It may be called concurrently, here and in other processes that write
+// to the same platform, as long as no two calls hold one object.
 func (s *sink) Deliver(ctx context.Context, batch []bridge.Event) error {
 	ses, err := s.registered(ctx)
 	if err != nil {
 		return err
 	}
-	p, err := s.plan(ctx, batch)
+	if err := s.settled(ctx); err != nil {
+		return err
+	}
+	c := &call{s: s, ses: ses, batch: batch, bundle: bundleID(batch[0].ID)}
+	cards, err := s.read(ctx, batch, &c.failed)
 	if err != nil {
 		return err
 	}
-	if len(p.pieces) > 0 {
+	if len(cards) > 0 {
 		if err := s.pressure(ctx, ses); err != nil {
 			return err
 		}
-		send := s.publish
-		if s.QueueProtocol == "api" {
-			send = s.push
-		}
-		if err := send(ctx, ses, batch, p); err != nil {
+		if err := c.deliver(ctx, cards); err != nil {
 			return err
 		}
+	}
+	if err := sameKind(c.failed, len(batch)); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	s.last, s.seq = time.Now(), max(s.seq, batch[len(batch)-1].Seq)
 	s.mu.Unlock()
-	return p.failed.Err()
+	return c.failed.Err()
 }
 
-// body of a message in the form that the platform's worker reads.
-type body struct {
-	BundleType    string   `json:"bundle_type"`
-	ApplicantID   string   `json:"applicant_id"`
-	Sequence      int      `json:"action_sequence"`
-	EntitiesTypes []string `json:"entities_types"` // never null: the worker would drop the message
-	Content       string   `json:"content"`
-	Update        bool     `json:"update"`
-	DraftID       *string  `json:"draft_id"`
-	NoSplit       bool     `json:"no_split"`
-	WorkID        string   `json:"work_id,omitempty"`
+// call is one delivery under way.
+type call struct {
+	s      *sink
+	ses    *session
+	batch  []bridge.Event
+	bundle string
+	failed bridge.BatchError
+	lost   error // why one of the last sent that is no event of the batch did not arrive
+	n      int   // messages so far
 }
 
-// publish sends the pieces of a plan to the queue. Errors of single events go to the plan; the error returned concerns the whole batch.
-func (s *sink) publish(ctx context.Context, ses *session, batch []bridge.Event, p *plan) error {
-	work, err := s.works.take(ctx, ses, len(p.pieces))
+// deliver sends what a batch comes to, and sees to it that nothing that went along stays behind its newest version.
+func (c *call) deliver(ctx context.Context, cards []*card) error {
+	arrived, err := c.send(ctx, cards)
+	for round := 0; err == nil && len(arrived) > 0; round++ {
+		arrived, err = c.follow(ctx, arrived, round)
+	}
+	return err
+}
+
+// send plans cards and sends the pieces, a chunk being planned while the broker confirms the one before. It returns once all are confirmed
+// or failed, with the cards of what went along and arrived. Errors of events are in failed; an error returned says that nothing was sent.
+func (c *call) send(ctx context.Context, cards []*card) (arrived []*card, err error) {
+	p := c.s.plan(c.bundle, cards)
+	c.lost = nil
+	var out outlet = &door{call: c}
+	size := len(cards)
+	if c.ses.publisher != nil {
+		out, size = &queue{call: c, envelope: c.s.envelope(c.ses), stream: c.ses.publisher.Stream(ctx)}, chunkSize
+	}
+	var sent []piece
+	for chunk := p.chunk(size); len(chunk) > 0; chunk = p.chunk(size) {
+		pieces, err := p.pieces(ctx, chunk)
+		if err == nil && len(pieces) > 0 {
+			err = out.send(ctx, pieces)
+		}
+		if err != nil && len(sent) == 0 {
+			if ctx.Err() != nil {
+				c.s.adrift.put(chunk)
+			}
+			return nil, err
+		}
+		if err != nil {
+			c.skip(append(chunk, p.left()...), err)
+			break
+		}
+		sent = append(sent, pieces...)
+	}
+	failed := out.wait()
+	if ctx.Err() != nil {
+		c.s.adrift.add(sent, failed)
+	}
+	return c.settle(sent, failed), nil
+}
+
+// skip fails what was not sent because of an error that came before its turn. Whose fault that is, is not known: nobody's.
+func (c *call) skip(cards []*card, err error) {
+	if bridge.IsPermanent(err) {
+		err = errors.New(err.Error())
+	}
+	for _, card := range cards {
+		if card.event >= 0 {
+			c.failed.Fail(card.event, err)
+		} else {
+			c.lost = err
+		}
+	}
+}
+
+// outlet is a way into the platform.
+type outlet interface {
+	// send hands pieces over, in order, and sets their work.
+	send(ctx context.Context, pieces []piece) error
+	// wait returns what was not taken, by its place among all pieces sent.
+	wait() map[int]error
+}
+
+// queue is the platform's RabbitMQ.
+type queue struct {
+	*call
+	envelope
+	stream *amqp.Stream
+	works  []*work
+}
+
+func (q *queue) send(ctx context.Context, pieces []piece) error {
+	work, err := q.s.works.take(ctx, q.ses, len(pieces))
 	if err != nil {
 		return err
 	}
-	msgs := make([]amqp.Message, len(p.pieces))
+	msgs := make([]amqp.Message, len(pieces))
 	size := 0
-	for i, one := range p.pieces {
-		b, err := json.Marshal(body{
-			BundleType: "QUEUE_BUNDLE", ApplicantID: ses.user, Sequence: i + 1, EntitiesTypes: []string{},
-			Content: base64.StdEncoding.EncodeToString(one.bundle), Update: s.Update, WorkID: work.id,
-		})
-		if err != nil {
-			return bridge.Permanent(err)
-		}
-		msgs[i] = amqp.Message{ID: messageID(batch, one), Body: b}
-		size += len(b)
+	for i := range pieces {
+		pieces[i].work = work
+		q.n++
+		msgs[i] = q.message(q.batch, pieces[i], q.n)
+		size += len(msgs[i].Body)
+		q.works = append(q.works, work)
 	}
-	err = ses.publisher.Publish(ctx, msgs)
-	var failed *amqp.Failed
-	if err != nil && !errors.As(err, &failed) {
-		failed = &amqp.Failed{Errors: map[int]error{}}
-		for i := range msgs {
-			failed.Errors[i] = err
-		}
-	}
-	if failed != nil {
-		s.works.giveBack(work, len(failed.Errors))
-	}
-	s.published(size)
-	return s.settle(ses, batch, p, work, failed)
+	q.stream.Send(msgs...)
+	q.s.published(size)
+	return nil
 }
 
-// settle sorts what became of the messages into what became of the events.
-func (s *sink) settle(ses *session, batch []bridge.Event, p *plan, work *work, failed *amqp.Failed) error {
-	var sent []string
-	var whole error
+func (q *queue) wait() map[int]error {
+	err := q.stream.Wait()
+	var failed *amqp.Failed
+	if err == nil || !errors.As(err, &failed) {
+		return nil // the stream names each message that failed
+	}
+	for i := range failed.Errors {
+		q.s.works.giveBack(q.works[i], 1)
+	}
+	return failed.Errors
+}
+
+// settle sorts what became of the messages into what became of the events. It returns what went along and arrived.
+func (c *call) settle(sent []piece, errs map[int]error) (arrived []*card) {
+	missing := map[string]error{} // what did not arrive though it may the next time, and what refers to it
+	var known []string
 	count := 0
-	for i, one := range p.pieces {
-		var err error
-		if failed != nil {
-			err = failed.Errors[i]
-		}
+	for i, one := range sent {
+		err := errs[i]
 		if err == nil {
-			if one.gone {
-				s.memory.forget(one.object.ID())
-			} else {
-				sent = append(sent, one.object.ID())
-			}
 			count++
-			if one.event >= 0 {
-				s.works.note(work, batch[one.event])
-			}
-			continue
 		}
-		var (
-			gone      *amqp.MissingError
-			lost      *amqp.UnroutableError
-			large     *amqp.TooLargeError
-			forbidden *amqp.RefusedError
-		)
+		err, final := c.judge(one, err)
+		for _, ref := range one.card.refs {
+			if missing[ref] != nil && err == nil {
+				err = missing[ref]
+			}
+		}
 		switch {
-		case errors.As(err, &large):
-			if one.event < 0 {
-				s.counts.refuse(s.lent().Log, stix.Dropped{ID: one.object.ID(), Type: one.object.Type(), Reason: err.Error()})
-				sent = append(sent, one.object.ID()) // trying again would not help
-				continue
+		case final && one.card.event >= 0:
+			c.failed.Fail(one.card.event, err)
+		case err != nil:
+			missing[one.id] = err
+			if one.card.event >= 0 {
+				c.failed.Fail(one.card.event, err)
+			} else {
+				c.lost = err
 			}
-			err = bridge.Permanent(err)
-		case errors.As(err, &gone), errors.As(err, &lost), errors.As(err, &forbidden):
-			s.drop(ses) // registering again makes queues and bindings, and brings new credentials
-			err = s.explain(err)
+		case one.gone:
+			c.s.memory.forget(one.id)
+		case one.card.event >= 0:
+			known = append(known, one.id)
+			c.s.works.note(one.work, c.batch[one.card.event])
 		default:
-			err = s.explain(err)
-		}
-		if one.event >= 0 {
-			p.failed.Fail(one.event, err)
-		} else {
-			whole = err // what goes along must not be missing: the batch goes once more
+			arrived = append(arrived, one.card)
 		}
 	}
-	s.memory.add(sent)
-	s.counts.sent(count)
-	if whole != nil {
-		return whole
+	c.s.memory.add(known)
+	c.s.adrift.settled(known)
+	c.s.counts.sent(count)
+	return arrived
+}
+
+// judge gives an error the kind that tells the runtime what to do; final: to send the same again would not help.
+func (c *call) judge(one piece, err error) (kind error, final bool) {
+	var (
+		gone      *amqp.MissingError
+		lost      *amqp.UnroutableError
+		large     *amqp.TooLargeError
+		forbidden *amqp.RefusedError
+	)
+	switch {
+	case err == nil:
+		return nil, false
+	case errors.As(err, &large):
+		if one.card.event < 0 { // what needs it goes without
+			c.s.counts.refuse(c.s.lent().Log, stix.Dropped{ID: one.id, Type: one.typ, Reason: err.Error()})
+			return nil, false
+		}
+		return bridge.Permanent(err), true
+	case errors.As(err, &gone), errors.As(err, &lost), errors.As(err, &forbidden):
+		c.s.drop(c.ses) // registering again makes queues and bindings, and brings new credentials
 	}
-	if failed != nil {
-		return sameKind(p.failed, len(batch))
-	}
-	return nil
+	return c.s.explain(err), false
 }
 
 // sameKind returns the one error of a batch that failed as a whole, so that the runtime sees an outage and not bad events.
 func sameKind(b bridge.BatchError, n int) error {
 	if len(b.Failed) < n {
-		return nil // the plan carries them
+		return nil // the call carries them
 	}
 	var first error
 	for i := range n {
@@ -168,55 +239,4 @@ func sameKind(b bridge.BatchError, n int) error {
 		}
 	}
 	return first
-}
-
-// messageID is the same whenever the same content is sent again for the same reason.
-func messageID(batch []bridge.Event, one piece) string {
-	h := sha256.New()
-	if one.event >= 0 {
-		h.Write([]byte(batch[one.event].ID))
-	}
-	d := sha256.Sum256(one.bundle)
-	h.Write(d[:])
-	return hex.EncodeToString(h.Sum(nil)[:16])
-}
-
-// unfit are answers that say that the bundle, not the platform, is the trouble.
-var unfit = map[int]bool{http.StatusBadRequest: true, http.StatusRequestEntityTooLarge: true, http.StatusUnprocessableEntity: true}
-
-// push hands the pieces over by HTTP, in one bundle: the platform splits it again.
-func (s *sink) push(ctx context.Context, ses *session, batch []bridge.Event, p *plan) error {
-	work, err := s.works.take(ctx, ses, len(p.pieces))
-	if err != nil {
-		return err
-	}
-	var b bytes.Buffer
-	b.WriteString(`{"type":"bundle","id":"` + bundleID(batch[0]) + `","spec_version":"2.1","objects":[`)
-	for i, one := range p.pieces {
-		var bundle struct {
-			Objects []json.RawMessage `json:"objects"`
-		}
-		if err := json.Unmarshal(one.bundle, &bundle); err != nil || len(bundle.Objects) != 1 {
-			return bridge.Permanent(errors.Join(err, errNothing))
-		}
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.Write(bundle.Objects[0])
-	}
-	b.WriteString(`]}`)
-	err = s.client.Push(ctx, ses.id, b.Bytes(), work.id)
-	var e *opencti.Error
-	switch {
-	case err == nil:
-	case opencti.Unregistered(err), errors.As(err, &e) && e.Name == "UNSUPPORTED_ERROR" && e.Message == "Invalid connector":
-		s.drop(ses)
-		return s.explain(err)
-	case errors.As(err, &e) && (unfit[e.Status] && e.Name == "" || e.Name == "UNSUPPORTED_ERROR" || e.Name == opencti.BadInput):
-		return bridge.Permanent(err)
-	default:
-		return s.explain(err)
-	}
-	s.published(b.Len())
-	return s.settle(ses, batch, p, work, nil)
 }

@@ -83,6 +83,13 @@ func (h *house) sink(p *octitest.Platform, name string) bridge.Sink {
 	h.t.Cleanup(func() { _ = s.(interface{ Close() error }).Close() })
 	env := new(bridgetest.Vault).Env(name, h.t.TempDir(), nil)
 	env.Lookup = h.lookup
+	env.Current = func(ctx context.Context, id, producer string) (bridge.Event, bool, error) {
+		o, ok, err := h.lookup(ctx, id, producer)
+		if !ok {
+			o, ok, err = h.lookup(ctx, id, "")
+		}
+		return bridge.Event{Seq: 1, Producer: producer, Op: bridge.Update, Object: o}, ok, err
+	}
 	if err := s.(bridge.Starter).Start(h.t.Context(), env); err != nil {
 		h.t.Fatal(err)
 	}

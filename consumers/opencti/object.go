@@ -1,12 +1,11 @@
 package opencti
 
 import (
-	"context"
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
 
-	"github.com/stixbridge/stixbridge/bridge"
 	"github.com/stixbridge/stixbridge/stix"
 )
 
@@ -20,21 +19,71 @@ var internal = append([]string{
 	"source_ref", "target_ref", "sighting_of_ref", "where_sighted_refs", "kill_chain_phases_ids", "external_references_ids", "created_by_ref_id", "object_marking_refs_ids",
 }, orders...)
 
-// cleaned returns the object as it may go to a platform: without orders, and without what belongs to another platform.
-func cleaned(o stix.Object) (stix.Object, error) {
-	o, err := drop(o, append([]string{"x_opencti_id", "x_opencti_files", "x_opencti_workflow_id", "nb_deps"}, orders...))
-	if err != nil {
-		return o, err
+// foreign are members that belong to another platform, or give orders.
+var foreign = func() map[string]bool {
+	m := map[string]bool{"x_opencti_id": true, "x_opencti_files": true, "x_opencti_workflow_id": true, "nb_deps": true}
+	for _, k := range orders {
+		m[k] = true
 	}
-	if o, err = platformMarkings(o); err != nil {
-		return o, err
+	return m
+}()
+
+// outward is an object in the form in which it may go to a platform: without orders, and without what belongs to another platform.
+type outward struct {
+	object   stix.Object
+	refs     []string // ids on its top level, which is what the platform resolves
+	inferred bool     // a platform's rules made it: its worker passes over such objects
+}
+
+// clean brings an object into that form. It reads the object once, and writes it only where something has to change.
+func clean(o stix.Object) (out outward, err error) {
+	var there []string
+	var extensions, markings json.RawMessage
+	for k, v := range o.Members() {
+		switch {
+		case foreign[k]:
+			there = append(there, k)
+		case k == "extensions":
+			extensions = v
+		case k == "object_marking_refs":
+			markings = v
+		case strings.HasSuffix(k, "_ref"):
+			if id := text(v); id != "" {
+				out.refs = append(out.refs, id)
+			}
+		case strings.HasSuffix(k, "_refs"):
+			out.refs = append(out.refs, texts(v)...)
+		}
 	}
-	raw, ok := o.Get("extensions")
-	if !ok {
-		return o, nil
+	if len(there) > 0 {
+		if o, err = o.Drop(there...); err != nil {
+			return out, err
+		}
 	}
+	if markings != nil {
+		ids, changed := platformMarkings(texts(markings))
+		out.refs = append(out.refs, ids...)
+		if changed {
+			if o, err = o.Set("object_marking_refs", ids); err != nil {
+				return out, err
+			}
+		}
+	}
+	if bytes.Contains(extensions, []byte(stix.OpenCTIExtension)) || bytes.Contains(extensions, []byte(stix.OpenCTISCOExtension)) {
+		if o, err = withoutInternal(o, extensions); err != nil {
+			return out, err
+		}
+		raw, ok := o.Get("extensions", stix.OpenCTIExtension, "is_inferred")
+		out.inferred = ok && string(raw) == "true"
+	}
+	out.object = o
+	return out, nil
+}
+
+// withoutInternal takes what is internal out of the platform's own extensions.
+func withoutInternal(o stix.Object, extensions json.RawMessage) (stix.Object, error) {
 	var all map[string]json.RawMessage
-	if json.Unmarshal(raw, &all) != nil {
+	if json.Unmarshal(extensions, &all) != nil {
 		return o, nil
 	}
 	changed := false
@@ -51,6 +100,7 @@ func cleaned(o stix.Object) (stix.Object, error) {
 			continue
 		}
 		changed = true
+		var err error
 		if all[name], err = json.Marshal(ext); err != nil {
 			return o, err
 		}
@@ -63,13 +113,7 @@ func cleaned(o stix.Object) (stix.Object, error) {
 
 // platformMarkings names each TLP level by the id under which every platform has it: TLP 2.0 has ids of its own, which platforms do
 // not know, and an object whose marking they do not know they refuse.
-func platformMarkings(o stix.Object) (stix.Object, error) {
-	var ids, out []string
-	raw, ok := o.Get("object_marking_refs")
-	if !ok || json.Unmarshal(raw, &ids) != nil {
-		return o, nil
-	}
-	changed := false
+func platformMarkings(ids []string) (out []string, changed bool) {
 	for _, id := range ids {
 		if level, tlp := stix.MarkingTLP(id); tlp && level.MarkingID() != "" && level.MarkingID() != id {
 			id, changed = level.MarkingID(), true
@@ -78,29 +122,42 @@ func platformMarkings(o stix.Object) (stix.Object, error) {
 			out = append(out, id)
 		}
 	}
-	if !changed {
-		return o, nil
-	}
-	return o.Set("object_marking_refs", out)
+	return out, changed
 }
 
-func drop(o stix.Object, keys []string) (stix.Object, error) {
-	var there []string
-	for _, k := range keys {
-		if _, ok := o.Get(k); ok {
-			there = append(there, k)
+// text is the value of a JSON string, empty for anything else.
+func text(raw []byte) (s string) {
+	switch {
+	case len(raw) < 2 || raw[0] != '"':
+	case bytes.IndexByte(raw, '\\') < 0:
+		return string(raw[1 : len(raw)-1])
+	case json.Unmarshal(raw, &s) != nil:
+		return ""
+	}
+	return s
+}
+
+// texts are the values of a JSON array of strings, none for anything else.
+func texts(raw []byte) []string {
+	if len(raw) < 2 || raw[0] != '[' {
+		return nil
+	}
+	var out []string
+	for rest := raw[1 : len(raw)-1]; len(rest) > 0; {
+		end := bytes.IndexByte(rest[1:], '"') + 2
+		if rest[0] != '"' || end < 2 || bytes.IndexByte(rest[:end], '\\') >= 0 { // not as simple as ids are
+			out = nil
+			if json.Unmarshal(raw, &out) != nil {
+				return nil
+			}
+			return out
+		}
+		out = append(out, string(rest[1:end-1]))
+		if rest = rest[end:]; len(rest) > 0 {
+			rest = rest[1:]
 		}
 	}
-	if len(there) == 0 {
-		return o, nil
-	}
-	return o.Drop(there...)
-}
-
-// inferred reports whether a platform's rules made this object: its worker passes over such objects.
-func inferred(o stix.Object) bool {
-	raw, ok := o.Get("extensions", stix.OpenCTIExtension, "is_inferred")
-	return ok && string(raw) == "true"
+	return out
 }
 
 // volatile members say nothing about content.
@@ -164,50 +221,4 @@ func sameValue(key string, a, b json.RawMessage) bool {
 	}
 	y, err := stix.Canonical(b)
 	return err == nil && string(x) == string(y)
-}
-
-// references lists what an object refers to on its top level, which is what the platform resolves.
-func references(o stix.Object) (ids []string) {
-	for k, v := range o.Members() {
-		switch {
-		case strings.HasSuffix(k, "_ref"):
-			var id string
-			if json.Unmarshal(v, &id) == nil && id != "" {
-				ids = append(ids, id)
-			}
-		case strings.HasSuffix(k, "_refs"):
-			var list []string
-			if json.Unmarshal(v, &list) == nil {
-				ids = append(ids, list...)
-			}
-		}
-	}
-	return ids
-}
-
-// echo reports why an event must not go to this platform: it comes from there, or the platform has the same content already.
-func (s *sink) echo(ctx context.Context, e bridge.Event, o stix.Object) (string, error) {
-	if from := e.Context.Origin; from != nil && from.Platform == s.platform {
-		s.memory.follow(e.Producer)
-		return heldEcho, nil
-	}
-	if e.Retracts() || e.Op == bridge.Merge {
-		return "", nil
-	}
-	for _, producer := range s.memory.following() {
-		theirs, ok, err := s.lent().Lookup(ctx, o.ID(), producer)
-		if err != nil {
-			return "", err
-		}
-		if ok && equals(o, theirs) {
-			return heldSame, nil
-		}
-	}
-	return "", nil
-}
-
-func (s *sink) lent() bridge.Env {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.env
 }

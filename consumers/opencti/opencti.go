@@ -68,6 +68,7 @@ type sink struct {
 	http     *http.Client
 
 	memory memory
+	adrift adrift
 	works  works
 	counts counts
 
@@ -80,6 +81,8 @@ type sink struct {
 	queue   fill
 	last    time.Time // of the last delivery
 	seq     uint64
+	// unsettled is when the latest objects were last behind the log for too long.
+	unsettled time.Time
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -140,8 +143,10 @@ func newSink(c Config) (bridge.Sink, error) {
 	return s, nil
 }
 
-// Start registers the connector and begins to ping.
+// Start registers the connector and begins to ping. When it is called again, what was sent is forgotten: whoever takes over work that
+// another process may have left half done sends along what objects refer to, and looks after it.
 func (s *sink) Start(ctx context.Context, env bridge.Env) error {
+	s.memory.clear()
 	s.mu.Lock()
 	s.env = env
 	s.mu.Unlock()
@@ -152,8 +157,15 @@ func (s *sink) Start(ctx context.Context, env bridge.Env) error {
 		s.works.load(ctx)
 		s.wg.Go(func() { s.every(s.ping, s.beat) })
 		s.wg.Go(func() { s.every(s.poll, s.works.look) })
+		s.wg.Go(func() { s.every(s.poll, s.catchUp) })
 	})
 	return nil
+}
+
+func (s *sink) lent() bridge.Env {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.env
 }
 
 // every calls f at once and then again after each pause, until the sink is closed.

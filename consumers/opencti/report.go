@@ -23,6 +23,7 @@ type counts struct {
 	mu       sync.Mutex
 	messages uint64
 	rejected uint64
+	newer    uint64 // versions sent after an older one that went along
 	held     map[string]uint64
 	refused  map[string]uint64 // objects that the platform does not take, by type
 }
@@ -48,6 +49,12 @@ func (c *counts) hold(why string) {
 	c.held[why]++
 }
 
+func (c *counts) overtake(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.newer += uint64(n)
+}
+
 // refuse counts an object that cannot be sent, and names the first of each type in the log.
 func (c *counts) refuse(log *slog.Logger, d stix.Dropped) {
 	c.mu.Lock()
@@ -63,7 +70,7 @@ func (c *counts) refuse(log *slog.Logger, d stix.Dropped) {
 }
 
 // Report implements bridge.Reporter: queued is what the platform's queue holds, sent what it was given, imported and rejected what its
-// workers said since this process began, unsupported what it does not take, by type.
+// workers said since this process began, unsupported what it does not take, by type, overtaken what went along and had a newer version by then.
 func (s *sink) Report() map[string]any {
 	s.mu.Lock()
 	q, ses := s.queue, s.session
@@ -88,6 +95,9 @@ func (s *sink) Report() map[string]any {
 	s.counts.mu.Lock()
 	defer s.counts.mu.Unlock()
 	m["sent"], m["rejected"] = s.counts.messages, s.counts.rejected
+	if s.counts.newer > 0 {
+		m["overtaken"] = s.counts.newer
+	}
 	for k, n := range s.counts.held {
 		m[k] = n
 	}

@@ -34,23 +34,25 @@ type rig struct {
 	s      *sink
 
 	mu      sync.Mutex
-	known   map[string]stix.Object // producer + " " + id → object
+	known   map[string]bridge.Event // producer + " " + id → what it said last
 	letters []string
 	vault   bridgetest.Vault
 	seq     uint64
+
+	asserted uint64
 }
 
 // amqpRig writes through a real RabbitMQ, apiRig by HTTP alone.
 func amqpRig(t *testing.T, change ...func(*Config)) *rig {
 	r := testpeer.RabbitMQ(t)
-	g := &rig{t: t, rabbit: r, known: map[string]stix.Object{}}
+	g := &rig{t: t, rabbit: r, known: map[string]bridge.Event{}}
 	g.p = octitest.New(t, octitest.Options{Broker: octitest.Broker{Host: r.Host, Port: r.Port, VHost: r.VHost, User: r.User, Password: r.Password}})
 	g.sink(change...)
 	return g
 }
 
 func apiRig(t *testing.T, change ...func(*Config)) *rig {
-	g := &rig{t: t, known: map[string]stix.Object{}, p: octitest.New(t, octitest.Options{})}
+	g := &rig{t: t, known: map[string]bridge.Event{}, p: octitest.New(t, octitest.Options{})}
 	g.sink(append([]func(*Config){func(c *Config) { c.QueueProtocol = "api" }}, change...)...)
 	return g
 }
@@ -83,8 +85,17 @@ func (g *rig) env() bridge.Env {
 		if producer == "" {
 			producer = "feed"
 		}
-		o, ok := g.known[producer+" "+id]
-		return o, ok, nil
+		e, ok := g.known[producer+" "+id]
+		return e.Object, ok && !e.Retracts(), nil
+	}
+	e.Current = func(_ context.Context, id, producer string) (bridge.Event, bool, error) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		e, ok := g.known[producer+" "+id]
+		if !ok {
+			e, ok = g.known["feed "+id]
+		}
+		return e, ok, nil
 	}
 	e.DeadLetter = func(_ context.Context, e bridge.Event, reason string) error {
 		g.mu.Lock()
@@ -106,7 +117,8 @@ func (g *rig) asserts(producer string, objs ...stix.Object) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, o := range objs {
-		g.known[producer+" "+o.ID()] = o
+		g.asserted++
+		g.known[producer+" "+o.ID()] = bridge.Event{Seq: g.asserted, Producer: producer, Op: bridge.Update, Object: o}
 	}
 }
 

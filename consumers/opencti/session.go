@@ -105,6 +105,38 @@ type connectorState struct {
 	Position uint64 `json:"position,omitempty"` // sequence of the last event delivered
 }
 
+// settleWait bounds the wait for a producer that stopped between an event and its latest object: its own status says so, and it must not
+// hold up what others say.
+const settleWait = 10 * time.Second
+
+// settled waits until what this consumer has read can be looked up. That is what makes it safe to send what others refer to: they find
+// it there, however they race with us.
+func (s *sink) settled(ctx context.Context) error {
+	env := s.lent()
+	if env.Settle == nil {
+		return nil
+	}
+	s.mu.Lock()
+	wait := settleWait
+	if time.Since(s.unsettled) < settleWait {
+		wait = 0 // it was waited for a moment ago
+	}
+	s.mu.Unlock()
+	limit, cancel := context.WithTimeout(ctx, wait+50*time.Millisecond)
+	defer cancel()
+	err := env.Settle(limit)
+	if err == nil || ctx.Err() != nil || limit.Err() == nil {
+		return err
+	}
+	s.mu.Lock()
+	s.unsettled = time.Now()
+	s.mu.Unlock()
+	if wait > 0 {
+		env.Log.Warn("the latest objects are behind the event log: what objects refer to is sent as it is known")
+	}
+	return nil
+}
+
 // beat pings the platform.
 func (s *sink) beat(ctx context.Context) {
 	s.mu.Lock()

@@ -248,8 +248,8 @@ func (w *works) letter(ctx context.Context, k *work, e opencti.WorkError) error 
 			env.Log.Warn("the platform reports an error of an object that it does not name", "work", k.id, "error", e.Message)
 			return nil
 		}
-		if cleaned, err := cleaned(o); err == nil {
-			o = cleaned
+		if out, err := clean(o); err == nil {
+			o = out.object
 		}
 		ev = bridge.Event{ID: k.id + "#" + id, Time: time.Now().UTC(), Op: bridge.Update, Object: o, Attempt: 1}
 	}

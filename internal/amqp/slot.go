@@ -80,3 +80,17 @@ func (p *Publisher) recall(id string) *slot {
 	}
 	return s
 }
+
+// Left is how many messages are still under way though their caller left before their confirmation.
+func (p *Publisher) Left() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.memory {
+		select {
+		case <-s.done:
+		default:
+			n++
+		}
+	}
+	return n
+}
