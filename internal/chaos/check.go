@@ -203,7 +203,9 @@ func (r *Report) account(row *Row, c Consumer, log []Event, passes func(Event) b
 	for _, seq := range c.Letters {
 		dead[seq] = true
 	}
-	for _, e := range log {
+	for i, e := range log {
+		// A retract says that the version to come is on another level; who may see that one needs no retract.
+		superseded := e.Op == "retract" && e.Context.Next && i+1 < len(log) && log[i+1].ID == e.ID && log[i+1].Producer == e.Producer && passes(log[i+1])
 		switch {
 		case delivered[e.Seq]:
 			row.Delivered++
@@ -211,7 +213,7 @@ func (r *Report) account(row *Row, c Consumer, log []Event, passes func(Event) b
 			row.Dead++
 		case e.Seq > c.Position:
 			row.Pending++
-		case !passes(e):
+		case !passes(e), superseded:
 			row.Held++
 		case c.Mirror: // judged by its end
 			row.Delivered++
@@ -234,9 +236,11 @@ func (r *Report) end(c Consumer, log []Event, passes func(Event) bool, state map
 		if e.Seq > c.Position || dead[e.Seq] {
 			open[e.ID] = true
 		}
-		if e.TakesBack() || !passes(e) {
+		switch {
+		case c.Keeps && (e.TakesBack() || !passes(e)):
+		case e.TakesBack() || !passes(e):
 			delete(want, e.ID)
-		} else {
+		default:
 			want[e.ID] = e
 		}
 	}

@@ -11,6 +11,9 @@ type Event struct {
 	ID       string          `json:"id"`
 	EventID  string          `json:"event_id"`
 	Object   json.RawMessage `json:"object"`
+	Context  struct {
+		Next bool `json:"next"` // of a retract: the object's successor follows directly
+	} `json:"context"`
 }
 
 // TakesBack reports whether nobody should hold the object after it.
@@ -33,6 +36,7 @@ type Consumer struct {
 	Position uint64           // durable position; what is above it is pending
 	Exact    bool             // the target refuses what is older and knows its keys: it must end exact
 	Mirror   bool             // a state target that may be given one version for several: only order and end are judged
+	Keeps    bool             // the target keeps what is taken back
 	Late     int              // receipts out of order that are allowed: calls in flight when a process was stopped past its lease
 }
 
