@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/stixbridge/stixbridge/stix"
 )
 
 // Names of the streams and buckets.
@@ -100,7 +102,29 @@ func Provision(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, l Lay
 			return nil, err
 		}
 	}
+	if err := spread(ctx, js, l.Replicas); err != nil {
+		return nil, err
+	}
 	return Open(ctx, nc, js)
+}
+
+// spread brings the buckets of large payloads, which are made when they are needed, to the number of copies that the log has.
+func spread(ctx context.Context, js jetstream.JetStream, replicas int) error {
+	for level := stix.Unmarked; level <= stix.Red; level++ {
+		s, err := js.Stream(ctx, "OBJ_"+bucketOf(level))
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			continue
+		}
+		if err == nil && s.CachedInfo().Config.Replicas != replicas {
+			c := s.CachedInfo().Config
+			c.Replicas = replicas
+			_, err = js.UpdateStream(ctx, c)
+		}
+		if err != nil {
+			return fmt.Errorf("object store %s: %w", bucketOf(level), err)
+		}
+	}
+	return nil
 }
 
 // Open binds to streams that Provision made, without changing them.
