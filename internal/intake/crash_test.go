@@ -94,6 +94,29 @@ func TestARepeatedSourceEventIsSilentAlsoAfterARestart(t *testing.T) {
 	want(t, w.events(), "create unmarked tool A", "update unmarked tool B", "update unmarked tool A")
 }
 
+// A cursor that no event carried goes to the state bucket a while later. What the source said in between comes again, and must be known
+// as said: else an older version would be taken for news, and stay.
+func TestWhatCameAfterACursorWithoutEventIsSilentWhenTheSourceRepeatsIt(t *testing.T) {
+	w := open(t, t.TempDir(), "a")
+	in := w.intake("a", intake.Options{Aliases: true})
+	put(t, in, bridge.Change{Object: tool(t, "A"), SourceEvent: "1"})
+	flush(t, in)
+	if err := in.Commit(t.Context(), json.RawMessage(`{"after":1}`)); err != nil {
+		t.Fatal(err)
+	}
+	put(t, in, bridge.Change{Object: tool(t, "B"), SourceEvent: "2"})
+	flush(t, in) // writes the cursor
+	put(t, in, bridge.Change{Object: tool(t, "C"), SourceEvent: "3"})
+	flush(t, in)
+	in = w.intake("a", intake.Options{Aliases: true})
+	if c, _ := in.Cursor(t.Context()); string(c) != `{"after":1}` {
+		t.Fatalf("cursor %s", c)
+	}
+	put(t, in, bridge.Change{Object: tool(t, "B"), SourceEvent: "2"}, bridge.Change{Object: tool(t, "C"), SourceEvent: "3"})
+	flush(t, in)
+	want(t, w.events(), "create unmarked tool A", "update unmarked tool B", "update unmarked tool C")
+}
+
 func TestARenameAndAMergeTakeTheOldIdsBack(t *testing.T) {
 	w := open(t, t.TempDir(), "a")
 	in := w.intake("a", intake.Options{Aliases: true})

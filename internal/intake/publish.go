@@ -123,7 +123,7 @@ func unfenced(err error) error {
 
 // project writes what groups led to into STIX_LATEST, and keeps the cursor in the state bucket while no event carries it.
 func (in *Intake) project() error {
-	var waiting json.RawMessage // a cursor that no event carried
+	var waiting *idleCursor
 	tick := time.NewTicker(cursorEvery)
 	defer tick.Stop()
 	idle := time.NewTicker(advanceEvery)
@@ -142,6 +142,7 @@ func (in *Intake) project() error {
 		}
 		force := g == nil
 		if g != nil {
+			before := in.check.EventSeq
 			if err := in.projectGroup(g); err != nil {
 				return err
 			}
@@ -155,12 +156,12 @@ func (in *Intake) project() error {
 				in.mu.Unlock()
 				waiting = nil
 				if g.at < 0 {
-					waiting = g.cursor
+					waiting = &idleCursor{g.cursor, before}
 				}
 			}
 		}
 		if force && waiting != nil {
-			if err := in.keepCursor(in.ctx, waiting); err != nil {
+			if err := in.keepCursor(in.ctx, *waiting); err != nil {
 				return err
 			}
 			waiting = nil
@@ -183,14 +184,14 @@ const advanceEvery = 10 * time.Minute
 // idleCursor is a cursor that no event carried.
 type idleCursor struct {
 	Cursor json.RawMessage `json:"cursor"`
-	Seq    uint64          `json:"seq"` // the producer's last event when it was written: a cursor on a later event counts more
+	Seq    uint64          `json:"seq"` // the producer's last event before it: a cursor on a later event counts more, and what is after may come again
 }
 
 func (in *Intake) cursorKey() string { return "cursor." + in.opt.Producer }
 
-func (in *Intake) keepCursor(ctx context.Context, cursor json.RawMessage) error {
+func (in *Intake) keepCursor(ctx context.Context, c idleCursor) error {
 	return in.persist(ctx, "store the cursor", func(ctx context.Context) error {
-		_, err := in.store.State.Put(ctx, in.cursorKey(), idleCursor{cursor, in.check.EventSeq})
+		_, err := in.store.State.Put(ctx, in.cursorKey(), c)
 		return err
 	})
 }
