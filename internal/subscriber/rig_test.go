@@ -6,7 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,6 +20,7 @@ import (
 	"github.com/stixbridge/stixbridge/bridge"
 	"github.com/stixbridge/stixbridge/internal/broker"
 	"github.com/stixbridge/stixbridge/internal/eventlog"
+	"github.com/stixbridge/stixbridge/internal/testpeer"
 	"github.com/stixbridge/stixbridge/stix"
 )
 
@@ -26,7 +31,55 @@ type rig struct {
 	b     *broker.Broker
 	store *eventlog.Store
 	stop  func()
+	apply func() // brings an external server to the records
 	n     int
+}
+
+// bothBrokers runs a test with the embedded server and with an external one that has the configuration that we print.
+func bothBrokers(t *testing.T, test func(t *testing.T, r *rig)) {
+	t.Run("embedded", func(t *testing.T) { test(t, newRig(t)) })
+	t.Run("external", func(t *testing.T) { test(t, externalRig(t)) })
+}
+
+// externalRig has a server process, set up as the documentation says.
+func externalRig(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{t: t, dir: t.TempDir()}
+	guests, pid := filepath.Join(r.dir, "subscribers.conf"), filepath.Join(r.dir, "pid")
+	if err := os.WriteFile(guests, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	beside := filepath.Join("../..", filepath.Base(r.dir), "subscribers.conf") // as seen from the server's own directory
+	c := testpeer.Cluster(t, 1, fmt.Sprintf("pid_file: %q\naccounts {\n  HUB {\n    jetstream: enabled\n    users: [ { user: bridge, password: house } ]\n    exports: [\n%s    ]\n  }\n  include %q\n}", pid, HomeExports(), beside))
+	b, err := broker.Open(t.Context(), broker.Options{Dir: r.dir, URL: c.URL(), User: "bridge", Password: "house", Replicas: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.use(b)
+	t.Cleanup(func() { r.stop() })
+	r.apply = func() {
+		t.Helper()
+		home, err := HomeAccount(t.Context(), b.Conn())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := List(t.Context(), r.store.State)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(os.WriteFile(guests, []byte(ServerConfig(home, all)), 0o600), syscall.Kill(n, syscall.SIGHUP)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r
 }
 
 func newRig(t *testing.T) *rig {
@@ -106,13 +159,25 @@ func (r *rig) add(s Subscriber) (password string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	await(r.t, func() error {
-		nc, err := nats.Connect(r.b.URL(), nats.UserInfo(s.User(), password))
-		if err == nil {
-			nc.Close()
-		}
-		return err
-	})
+	enter := func(look bool) {
+		r.t.Helper()
+		await(r.t, func() error {
+			nc, err := nats.Connect(r.b.URL(), nats.UserInfo(s.User(), password))
+			if err != nil || !look {
+				nc.Close()
+				return err
+			}
+			defer nc.Close()
+			_, err = nc.Request(APIPrefix+".CONSUMER.INFO.STIX."+s.Name, nil, time.Second)
+			return err
+		})
+	}
+	if r.apply != nil { // twice: the services of a new account are there after the reload that follows the one that made it
+		r.apply()
+		enter(false)
+		r.apply()
+	}
+	enter(true)
 	return password
 }
 
