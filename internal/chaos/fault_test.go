@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -159,6 +161,19 @@ func serverFaults() []fault {
 					return err
 				}
 				n.kill() // a server that ran out of disk gives up JetStream until it is started again
+				if err := l.cluster.start(n); err != nil {
+					return err
+				}
+				err := l.cluster.ready(n, 15*time.Second)
+				if err == nil {
+					return nil
+				}
+				// What it wrote last may be torn, and then it never joins the others again: it has to get all from them.
+				l.say("  %s does not come back with its store (%v): without", n.name, err)
+				n.kill()
+				if err := os.RemoveAll(filepath.Join(n.disk, "store")); err != nil {
+					return err
+				}
 				return down(n, l.cluster)()
 			}
 			return effect{n.name, heal, append(l.missing(n), func() (string, error) {

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/stixbridge/stixbridge/bridge"
 	"github.com/stixbridge/stixbridge/internal/eventlog"
 	"github.com/stixbridge/stixbridge/internal/intake"
@@ -29,5 +31,19 @@ func TestObjectsOfExactlyTheLimitAndAByteMoreAreReadBackWhole(t *testing.T) {
 		if apart := err == nil; apart != (size > eventlog.MaxInline) {
 			t.Errorf("%d bytes: in the object store %v (%v)", size, apart, err)
 		}
+	}
+}
+
+// Somebody removed the event log under a running producer: what says so names the subject, and nothing is taken for stored.
+func TestAnEventThatNoStreamTakesIsAnErrorThatNamesItsSubject(t *testing.T) {
+	w := open(t, t.TempDir(), "a")
+	if err := w.JS.DeleteStream(t.Context(), eventlog.StreamEvents); err != nil {
+		t.Fatal(err)
+	}
+	const subject = "stix.v1.a.clear.create.tool.1"
+	m := nats.NewMsg(subject)
+	m.Header.Set(eventlog.HeaderMsgID, "one")
+	if _, err := eventlog.Commit(t.Context(), w.b.Conn(), []*nats.Msg{m}); err == nil || !strings.Contains(err.Error(), subject) {
+		t.Errorf("got %v, want an error that names %s", err, subject)
 	}
 }
