@@ -34,6 +34,8 @@ type cli struct {
 	Get     getCmd     `cmd:"" help:"Print the latest known form of an object, per producer."`
 	Erase   eraseCmd   `cmd:"" help:"Take an object or a producer out of log, latest objects, dead letters and payloads."`
 	Migrate migrateCmd `cmd:"" help:"Move the embedded event log to a cluster."`
+	Backup  backupCmd  `cmd:"" help:"Write event log, latest objects, positions, cursors, dead letters and payloads into a directory."`
+	Restore restoreCmd `cmd:"" help:"Put a backup back into an empty store."`
 	Stix    stixCmd    `cmd:"" help:"STIX filters: id, split, validate, pattern, fmt."`
 	Schema  schemaCmd  `cmd:"" help:"Print the JSON schema, or the reference, of the configuration."`
 	Version versionCmd `cmd:"" help:"Print the version."`

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"os"
 	"strings"
@@ -61,7 +60,7 @@ func (c *migrateCmd) Run(a *app) error {
 	if limit == 0 {
 		limit = 10 << 30 // the default on an external server
 	}
-	quiet := slog.New(slog.NewTextHandler(a.errs, &slog.HandlerOptions{Level: slog.LevelError}))
+	quiet := a.quiet()
 	target.Log = quiet
 	r, err := migrate.Move(a.ctx, migrate.Options{Dir: n.Dir, Target: target, MaxBytes: limit, All: c.VerifyAll, Log: quiet,
 		Say: func(s string) { fmt.Fprintln(a.errs, s) }})

@@ -26,6 +26,7 @@ type Options struct {
 	Listen    string // host:port of the embedded server; port 0 picks a free one
 	MaxStore  int64  // bytes the embedded JetStream may use
 	Producers []string
+	Lazy      bool // do not wait for the disk at each write: for a restore, which begins anew after a crash
 
 	URL      string
 	Context  string // NATS context name

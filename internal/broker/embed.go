@@ -51,7 +51,7 @@ func (b *Broker) embed() error {
 	log := &serverLog{log: b.opt.Log}
 	s, err := server.NewServer(&server.Options{
 		ServerName: "stixbridge", Host: host, Port: port,
-		JetStream: true, StoreDir: dir, SyncAlways: true, JetStreamMaxStore: b.opt.MaxStore, JetStreamMaxMemory: 64 << 20,
+		JetStream: true, StoreDir: dir, SyncAlways: !b.opt.Lazy, JetStreamMaxStore: b.opt.MaxStore, JetStreamMaxMemory: 64 << 20,
 		MaxPayload: MaxPayload, NoSigs: true, NoLog: true, NoSystemAccount: false,
 		CustomClientAuthentication: b.door, AuthTimeout: 2 * opening.Seconds(),
 	})

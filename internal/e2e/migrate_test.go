@@ -200,3 +200,44 @@ func TestMoveToAClusterUnderLoadLosesAndRepeatsNothing(t *testing.T) {
 	feed.holds(t, g.got())
 	t.Logf("%d events, %d of them before the bridge was stopped; %d deliveries, %d before the move", len(log), len(before), len(g.got()), atMove)
 }
+
+// Killed at any moment, a move leaves one store that runs or none, never two, and the next one finishes it.
+func TestMoveKilledAnywhereIsFinishedByTheNextOne(t *testing.T) {
+	servers := testpeer.Cluster(t, 3)
+	r := rand.New(rand.NewPCG(seed(t), 32))
+	s := newSite(t, oneFeed)
+	feed := newCorpus("thing", 1000)
+	s.write("feed.json", feed.bundle())
+	s.must(0, "run", "--once")
+	feed.touch(r, 0.5)
+	s.write("feed.json", feed.bundle())
+	s.must(0, "run", "--once")
+	want := s.tap()
+	s.write("new.yaml", strings.ReplaceAll(fmt.Sprintf("nats: { dir: DIR/data, url: %q }\nhttp: { listen: 'off' }\n%s", servers.URL(), oneFeed), "DIR", s.dir))
+	const span = 4 * time.Second // about what it takes here
+	for i := range kills() {
+		m := s.startAs("", "migrate", "--to", servers.URL())
+		select {
+		case <-m.done:
+		case <-time.After(span*time.Duration(i)/time.Duration(kills()) + time.Duration(r.Int64N(int64(span)/int64(kills())))): // the moment, not a synchronisation
+			m.kill()
+		}
+		old, moved := s.run("status"), s.run("status", "-c", s.path("new.yaml"))
+		t.Logf("old: exit code %d, new: exit code %d %.150s", old.code, moved.code, moved.err)
+		if old.code == 0 && moved.code == 0 {
+			t.Fatalf("both stores run:\n%s\n%s", old, moved)
+		}
+		if moved.code == 0 {
+			break
+		}
+	}
+	s.must(0, "migrate", "--to", servers.URL())
+	if d := cmp.Diff(want, lines(t, s.must(0, "tap", "-c", s.path("new.yaml")).out)); d != "" {
+		t.Errorf("events (-before the move +after):\n%s", d)
+	}
+	before := read(t, s.path("out.jsonl"))
+	s.must(0, "run", "--once", "-c", s.path("new.yaml"))
+	if d := cmp.Diff(before, read(t, s.path("out.jsonl"))); d != "" {
+		t.Errorf("the target got more although nothing was new:\n%s", d)
+	}
+}

@@ -202,6 +202,27 @@ func TestStoreKeepsItsWordOnEitherServer(t *testing.T) {
 	})
 }
 
+// While a store is being restored, nothing is made beside what is there already.
+func TestAStoreThatIsBeingRestoredIsLeftAlone(t *testing.T) {
+	b, err := broker.Open(t.Context(), broker.Options{Dir: t.TempDir(), Listen: "127.0.0.1:0", MaxStore: 1 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	_, err = b.JS().CreateStream(t.Context(), jetstream.StreamConfig{Name: eventlog.StreamLatest, Subjects: []string{"latest.>"},
+		Metadata: map[string]string{eventlog.MetaIncomplete: "stixbridge restore"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = eventlog.Provision(t.Context(), b.Conn(), b.JS(), layout(1))
+	if err == nil || !strings.Contains(err.Error(), "stixbridge restore has not finished") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := b.JS().Stream(t.Context(), eventlog.StreamEvents); !errors.Is(err, jetstream.ErrStreamNotFound) {
+		t.Errorf("an event log was made: %v", err)
+	}
+}
+
 // One copy of everything becomes three: events, latest objects, state, letters and large payloads.
 func TestOneCopyBecomesThree(t *testing.T) {
 	servers := testpeer.Cluster(t, 3)

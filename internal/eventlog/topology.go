@@ -97,7 +97,15 @@ func Provision(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, l Lay
 		AllowRollup: true, DenyDelete: true, AllowDirect: true, AllowAtomicPublish: true, AllowMsgTTL: true, SubjectDeleteMarkerTTL: time.Minute,
 		Metadata: meta, Duplicates: time.Second,
 	}
-	for _, want := range []jetstream.StreamConfig{events, latest, letters, kv} {
+	all := []jetstream.StreamConfig{events, latest, letters, kv}
+	for _, want := range all { // before anything is made beside what must not be touched
+		if s, err := js.Stream(ctx, want.Name); err == nil {
+			if err := readable(s.CachedInfo().Config); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, want := range all {
 		if err := ensure(ctx, js, want, l); err != nil {
 			return nil, err
 		}

@@ -22,22 +22,22 @@ import (
 // time, subject, headers and payload of each, and gaps as gaps. The stream may be written to meanwhile.
 //
 // It is not the server's own snapshot, which leaves out what changes while it is made: in a stream that keeps the last message of each
-// subject, a key that is written then would be missing. Here the reading goes on until nothing newer is left; a stream without a
-// limit for each subject ends at the last message of the beginning.
+// subject, a key that is written then would be missing. Here the reading goes on until nothing newer is left; a stream whose messages
+// do not replace each other ends at the last message of the beginning.
 //
-// It returns what the stream held when the writing began, and the last sequence written.
-func Archive(ctx context.Context, nc *nats.Conn, s jetstream.Stream, from uint64, w io.Writer, progress func(done, total uint64)) (jetstream.StreamState, uint64, error) {
-	state, last, err := writeArchive(ctx, nc, s, from, w, progress)
+// It returns what the stream held when the writing began, how many messages were written, and the sequence that it ends at.
+func Archive(ctx context.Context, nc *nats.Conn, s jetstream.Stream, from uint64, w io.Writer, progress func(done, total uint64)) (before jetstream.StreamState, messages, last uint64, err error) {
+	before, messages, last, err = writeArchive(ctx, nc, s, from, w, progress)
 	if err != nil {
 		err = fmt.Errorf("copy of stream %s: %w", s.CachedInfo().Config.Name, err)
 	}
-	return state, last, err
+	return before, messages, last, err
 }
 
-func writeArchive(ctx context.Context, nc *nats.Conn, s jetstream.Stream, from uint64, w io.Writer, progress func(done, total uint64)) (state jetstream.StreamState, last uint64, err error) {
+func writeArchive(ctx context.Context, nc *nats.Conn, s jetstream.Stream, from uint64, w io.Writer, progress func(done, total uint64)) (state jetstream.StreamState, done, last uint64, err error) {
 	info, err := s.Info(ctx)
 	if err != nil {
-		return state, 0, err
+		return state, 0, 0, err
 	}
 	state = info.State
 	if from > state.FirstSeq {
@@ -51,7 +51,7 @@ func writeArchive(ctx context.Context, nc *nats.Conn, s jetstream.Stream, from u
 	head.Consumers, head.Deleted, head.Subjects = 0, nil, nil
 	text, err := json.Marshal(head)
 	if err != nil {
-		return state, 0, err
+		return state, 0, 0, err
 	}
 	entry := func(name string, at time.Time, seq uint64, header, data []byte) error {
 		var ns int64
@@ -69,11 +69,10 @@ func writeArchive(ctx context.Context, nc *nats.Conn, s jetstream.Stream, from u
 		return nil
 	}
 	if err := entry("state.json", time.Now(), 0, nil, text); err != nil {
-		return state, 0, err
+		return state, 0, 0, err
 	}
 	last = state.FirstSeq - min(1, state.FirstSeq)
-	done := uint64(0)
-	err = read(ctx, nc, s, from, info.State.LastSeq, info.Config.MaxMsgsPerSubject > 0, func(m message) error {
+	err = read(ctx, nc, s, from, info.State.LastSeq, info.Config.MaxMsgsPerSubject > 0 || info.Config.AllowRollup, func(m message) error {
 		last = m.seq
 		if done++; progress != nil && done%1000 == 0 {
 			progress(done, state.Msgs)
@@ -83,7 +82,7 @@ func writeArchive(ctx context.Context, nc *nats.Conn, s jetstream.Stream, from u
 	if err == nil {
 		err = entry("", time.Time{}, 0, nil, nil) // says that nothing was cut off
 	}
-	return state, max(last, state.LastSeq), errors.Join(err, a.Close(), compressed.Close())
+	return state, done, max(last, state.LastSeq), errors.Join(err, a.Close(), compressed.Close())
 }
 
 type message struct {
@@ -141,7 +140,7 @@ func read(ctx context.Context, nc *nats.Conn, s jetstream.Stream, from, to uint6
 
 // lastMessage is the sequence of the last message that there is, by the word of the stream's leader; 0 when there is none.
 func lastMessage(ctx context.Context, nc *nats.Conn, stream string) (uint64, error) {
-	m, err := fetch(ctx, nc, stream, map[string]any{"last_by_subj": ">"})
+	m, err := fetch(ctx, nc, stream, map[string]any{"last_by_subj": "*.>"}) // by ">" alone the server looks at the last sequence only, which may be a gap
 	return m.seq, err
 }
 

@@ -165,7 +165,7 @@ func pipe(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, name strin
 	written := make(chan error, 1)
 	go func() {
 		var err error
-		state, last, err = Archive(ctx, nc, s, from, w, progress)
+		state, _, last, err = Archive(ctx, nc, s, from, w, progress)
 		w.CloseWithError(err)
 		written <- err
 	}()
@@ -193,25 +193,25 @@ func (m *mover) progress(name string) func(done, total uint64) {
 	}
 }
 
-// release takes the marks away; from then on the target may run.
-func (m *mover) release(ctx context.Context) error {
-	names, err := assets(ctx, m.target.JS())
+// release takes the marks away; from then on a bridge may run there.
+func release(ctx context.Context, js jetstream.JetStream) error {
+	names, err := assets(ctx, js)
 	if err != nil {
 		return err
 	}
 	for _, name := range names { // the log last: it is what everybody asks first
-		info, err := m.to(name).info(ctx)
+		s, err := js.Stream(ctx, name)
 		if err != nil {
-			return err
+			return fmt.Errorf("stream %s: %w", name, err)
 		}
-		c := info.Config
+		c := s.CachedInfo().Config
 		if _, marked := c.Metadata[eventlog.MetaIncomplete]; !marked {
 			continue
 		}
 		c.Metadata = maps.Clone(c.Metadata)
 		delete(c.Metadata, eventlog.MetaIncomplete)
-		if _, err := m.target.JS().UpdateStream(ctx, c); err != nil {
-			return fmt.Errorf("release stream %s: %w; everything is copied, run migrate again to finish", name, err)
+		if _, err := js.UpdateStream(ctx, c); err != nil {
+			return fmt.Errorf("release stream %s: %w; everything is copied, run the command again to finish", name, err)
 		}
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -103,7 +102,7 @@ func Move(ctx context.Context, opt Options) (r Report, err error) {
 	if err := broker.MarkMoved(opt.Dir, m.target.URL(), m.id); err != nil {
 		return r, fmt.Errorf("mark the old store as moved: %w; run migrate again", err)
 	}
-	return r, m.release(ctx)
+	return r, release(ctx, m.target.JS())
 }
 
 // copy does all that can be undone.
@@ -206,11 +205,11 @@ func (m *mover) openSource(ctx context.Context) (running bool, err error) {
 }
 
 func (m *mover) embedded(ctx context.Context) error {
-	return m.open(ctx, broker.Options{Dir: m.opt.Dir, Listen: "127.0.0.1:0", MaxStore: math.MaxInt64 / 4, Log: m.opt.Log})
+	return m.open(ctx, alone(m.opt.Dir, m.opt.Log))
 }
 
 func (m *mover) connected(ctx context.Context) error {
-	return m.open(ctx, broker.Options{Dir: m.opt.Dir, Context: broker.ContextFile(m.opt.Dir), Log: m.opt.Log})
+	return m.open(ctx, through(m.opt.Dir, m.opt.Log))
 }
 
 func (m *mover) open(ctx context.Context, o broker.Options) error {

@@ -150,5 +150,5 @@ func (m *mover) resume(ctx context.Context, to, id string) error {
 	if by, marked := info.Config.Metadata[eventlog.MetaIncomplete]; marked && by != m.mark() {
 		return fmt.Errorf("%w: %s", errTaken, by)
 	}
-	return m.release(ctx)
+	return release(ctx, m.target.JS())
 }
