@@ -71,8 +71,9 @@ func Split(bundleID string, objs []Object, opt SplitOptions) ([]Piece, []Dropped
 		if old, ok := s.index[o.ID()]; ok && old.obj.ID() == o.ID() {
 			s.dropped = append(s.dropped, Dropped{o.ID(), old.obj.Type(), "another object with the same id follows"})
 		}
+		n.open()
 		s.index[o.ID()] = n
-		for _, alias := range o.internalIDs() {
+		for _, alias := range n.internalIDs() {
 			s.index[alias] = n
 		}
 		nodes = append(nodes, n)
@@ -94,21 +95,9 @@ func Split(bundleID string, objs []Object, opt SplitOptions) ([]Piece, []Dropped
 	return pieces, s.dropped, nil
 }
 
-// internalIDs are the platform's own ids of an object, under which others may refer to it.
-func (o Object) internalIDs() []string {
-	var ids []string
-	for _, id := range []string{o.Text("x_opencti_id"), o.Text("extensions", OpenCTIExtension, "id")} {
-		if id != "" {
-			ids = append(ids, id)
-		}
-	}
-	return ids
-}
-
 // node is an object while its references are followed.
 type node struct {
 	obj     Object
-	opened  bool
 	done    bool // in sent or dropped; its weight may still change while a cycle unwinds
 	weight  int
 	members []slot
@@ -122,11 +111,9 @@ type slot struct {
 	value []byte
 }
 
+// open cuts the object into its members.
 func (n *node) open() {
-	if n.opened {
-		return
-	}
-	n.opened = true
+	n.members = make([]slot, 0, 16)
 	n.refs = map[string]bool{}
 	raw := n.obj.Raw()
 	for i := 1; i < len(raw)-1; {
@@ -135,6 +122,23 @@ func (n *node) open() {
 		n.members = append(n.members, slot{decoded(raw[i:colon]), raw[i:colon], raw[colon+1 : end]})
 		i = end + 1
 	}
+}
+
+// internalIDs are the platform's own ids of an object, under which others may refer to it.
+func (n *node) internalIDs() (ids []string) {
+	for i := range n.members {
+		var id []byte
+		switch m := &n.members[i]; m.name {
+		case "x_opencti_id":
+			id = m.value
+		case "extensions":
+			id, _ = lookup(m.value, OpenCTIExtension, "id")
+		}
+		if len(id) > 2 && id[0] == '"' {
+			ids = append(ids, decoded(id))
+		}
+	}
+	return ids
 }
 
 // value is the current value of a member, nil if it is missing or null.
@@ -171,7 +175,6 @@ func (s *splitter) enlist(id string, level int) (int, error) {
 	if level > maxLevels {
 		return 0, fmt.Errorf("%s: %w", id, ErrTooManyLevels)
 	}
-	n.open()
 	weight := 1
 	for i := range n.members {
 		m := &n.members[i]
