@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
 
@@ -91,12 +90,10 @@ type sink struct {
 }
 
 func newSink(c Config) (bridge.Sink, error) {
-	u, err := url.Parse(c.URL)
+	if err := opencti.Address(c.URL); err != nil {
+		return nil, bridge.KeyError("url", err)
+	}
 	switch {
-	case c.URL == "":
-		return nil, bridge.KeyError("url", errors.New("name the platform here, in opencti.url or in OPENCTI_URL"))
-	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Host == "":
-		return nil, bridge.KeyError("url", fmt.Errorf("%s is no http or https URL", httpx.Redact(c.URL)))
 	case c.Token == "":
 		return nil, bridge.KeyError("token", errors.New("name the token here, in opencti.token or in OPENCTI_TOKEN"))
 	}

@@ -1,10 +1,14 @@
 package opencti
 
 import (
+	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 
 	"github.com/google/uuid"
+
+	"github.com/stixbridge/stixbridge/internal/httpx"
 )
 
 // NormalURL is the form of a platform's URL that its identity is made from: lower-case scheme and host, no default port, no
@@ -33,4 +37,16 @@ func PlatformID(base string) string {
 // whatever machine, is the same connector.
 func ConnectorID(base, name string) string {
 	return uuid.NewSHA1(uuid.NameSpaceURL, []byte(NormalURL(base)+"#"+name)).String()
+}
+
+// Address checks the base URL of a platform as a configuration has it.
+func Address(base string) error {
+	u, err := url.Parse(base)
+	switch {
+	case base == "":
+		return errors.New("name the platform here, in opencti.url or in OPENCTI_URL")
+	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Host == "":
+		return fmt.Errorf("%s is no http or https URL", httpx.Redact(base))
+	}
+	return nil
 }
