@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -69,12 +68,10 @@ type producer struct {
 
 func newProducer(c Config) (bridge.Producer, error) {
 	p := &producer{Config: c, pace: pace{idle: 30 * time.Second, least: 500 * time.Millisecond, most: 30 * time.Second, mend: 5 * time.Second, refused: time.Minute, commit: 250 * time.Millisecond, max: 64 << 20}}
-	u, err := url.Parse(c.URL)
+	if err := opencti.Address(c.URL); err != nil {
+		return nil, bridge.KeyError("url", err)
+	}
 	switch {
-	case c.URL == "":
-		return nil, bridge.KeyError("url", errors.New("name the platform here, in opencti.url or in OPENCTI_URL"))
-	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Host == "":
-		return nil, bridge.KeyError("url", fmt.Errorf("%s is no http or https URL", httpx.Redact(c.URL)))
 	case c.Token == "":
 		return nil, bridge.KeyError("token", errors.New("name the token of a user who may read the stream"))
 	case c.Stream == "" || strings.ContainsAny(c.Stream, "/?#"):
