@@ -22,6 +22,10 @@ build: ## build bin/stixbridge
 run: build ## build and run the demo: real data, no network, no account (stop with Ctrl-C)
 	./bin/stixbridge run -c deploy/demo.yaml
 
+.PHONY: demo
+demo: build ## a minute and a half of faults and kills, beside OpenCTI's own client, with a scoreboard (stop with Ctrl-C)
+	go run ./deploy/demo $(DEMO)
+
 .PHONY: peers
 peers: ## install what the tests run against: RabbitMQ, nats-server, nats, pycti, Chromium
 	@.ci/peers
