@@ -16,6 +16,7 @@ import (
 // TestChaos runs the lab: each fault once, in an order that SEED decides, or again and again for as long as CHAOS says (30m). While it
 // runs, every fault must be named by somebody; afterwards everything must be accounted for.
 func TestChaos(t *testing.T) {
+	t.Parallel()
 	seed, span := uint64(1), time.Duration(0)
 	if text := os.Getenv("CHAOS"); text != "" {
 		var err error

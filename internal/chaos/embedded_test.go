@@ -17,6 +17,7 @@ import (
 // The disk of an embedded event log runs full while a feed changes. The bridge takes nothing that it cannot keep, and goes on when there is
 // room again, after a restart at the latest; nothing is lost.
 func TestADiskThatRunsFullUnderTheEmbeddedLogLosesNothing(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	dir := t.TempDir()
 	disk := smallDisk(t, filepath.Join(dir, "data"), 64<<20)
 	if disk == "" {
