@@ -110,4 +110,7 @@ type ConsumerStatus struct {
 	Extra      map[string]any    `json:"extra,omitempty"`
 	Phase      string            `json:"phase,omitempty"` // snapshot while start: latest is being served, then live
 	Deliveries uint64            `json:"deliveries"`      // calls of the target
+	Members    int               `json:"members"`         // processes that deliver to it; each owns a share of its partitions
+	Share      []int             `json:"share,omitempty"` // partitions of the answering process, when others own some
+	Late       uint64            `json:"late,omitempty"`  // calls that came back after the process had lost its partitions (it was paused)
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 	"github.com/stixbridge/stixbridge/internal/delivery"
 	"github.com/stixbridge/stixbridge/internal/eventlog"
 	"github.com/stixbridge/stixbridge/internal/gate"
+	"github.com/stixbridge/stixbridge/internal/group"
 	"github.com/stixbridge/stixbridge/internal/intake"
 	"github.com/stixbridge/stixbridge/stix"
 )
@@ -29,14 +31,17 @@ type consumer struct {
 	gate *gate.Gate
 	now  atomic.Pointer[delivery.Runner] // a new one after each loss of the lead
 
-	lease   atomic.Pointer[eventlog.Lease] // of the lead
+	sink    bridge.Sink
+	role    string
+	lease   atomic.Pointer[eventlog.Lease] // of the membership
+	late    atomic.Uint64                  // calls that came back when the lease was over
 	skipped skipped
 	deletes *onDelete // nil: the sink's own way
 
 	mu      sync.Mutex
 	in      *intake.Intake // of an enricher
+	share   []int          // the partitions that are ours now
 	standby error
-	leading bool
 }
 
 func (e *Engine) newConsumer(ctx context.Context, c config.Consumer) (*consumer, error) {
@@ -55,7 +60,8 @@ func (e *Engine) newConsumer(ctx context.Context, c config.Consumer) (*consumer,
 	if k.gate, err = gate.Compile(c.ConsumerConfig, c.Traits, opt); err != nil {
 		return nil, fmt.Errorf("consumer %s: %w", c.Name, err)
 	}
-	if err := k.renew(); err != nil {
+	k.target()
+	if err := k.renew(nil); err != nil {
 		return nil, err
 	}
 	if err := e.adopt(ctx, c.Name, c.Kind, "consumer"); err != nil {
@@ -67,28 +73,45 @@ func (e *Engine) newConsumer(ctx context.Context, c config.Consumer) (*consumer,
 	return k, nil
 }
 
-func (k *consumer) config() delivery.Config {
-	c, e := k.cfg, k.e
-	sink, role := c.Sink, "sink"
+// target makes what the runners deliver to.
+func (k *consumer) target() {
+	c := k.cfg
+	k.sink, k.role = c.Sink, "sink"
 	if c.Enricher != nil {
-		sink, role = delivery.Enrich(c.Name, c.Enricher, k.publish), "enricher"
+		k.sink, k.role = delivery.Enrich(c.Name, c.Enricher, k.publish), "enricher"
 	}
 	if c.Sink != nil && c.Kind != "opencti" && (c.OnDelete == "ignore" || c.OnDelete == "revoke") { // opencti has forms of its own for each
 		k.deletes = &onDelete{inner: c.Sink, revoke: c.OnDelete == "revoke"}
-		sink = k.deletes
+		k.sink = k.deletes
 	}
 	if c.Sink != nil {
-		sink = leased{sink, func() bool { l := k.lease.Load(); return l == nil || l.Fresh() }}
+		k.sink = leased{k.sink, k.lease.Load, &k.late}
 	}
+}
+
+// single reports whether one process must have the whole consumer: a file has one writer, an enricher publishes under one name, and a
+// consumer that starts from latest has one pass over the latest objects.
+func (k *consumer) single(phase []byte) bool {
+	var p delivery.Phase
+	_ = json.Unmarshal(phase, &p)
+	return k.cfg.Enricher != nil || k.cfg.Traits.Ordered || p.Snapshot
+}
+
+func (k *consumer) orders() orders {
+	return orders{k.e.store.State, k.cfg.Name, k.e.store.Log.Partitions()}
+}
+
+func (k *consumer) config(share []int) delivery.Config {
+	c, e := k.cfg, k.e
 	start, at := c.Start, time.Time{}
 	if !c.StartAt.IsZero() {
 		start, at = delivery.StartTime, c.StartAt
 	}
 	return delivery.Config{
-		Name: c.Name, Kind: c.Kind, Role: role, Sink: sink, Traits: c.Traits, Gate: k.gate, Env: k.env(),
+		Name: c.Name, Kind: c.Kind, Role: k.role, Sink: k.sink, Traits: c.Traits, Gate: k.gate, Env: k.env(),
 		Log: logPort{e.store.Log, c.Name, &k.skipped}, Latest: latestPort{e.store, c.Name, newLookups(e.store.Latest)},
-		Positions: &positions{state: e.store.State, consumer: c.Name, partitions: e.store.Log.Partitions(), owner: instance},
-		Letters:   letters{e.store}, Orders: orders{e.store.State, c.Name},
+		Positions: &positions{state: e.store.State, consumer: c.Name, partitions: e.store.Log.Partitions(), share: share, owner: instance},
+		Letters:   letters{e.store}, Orders: k.orders(), Share: share,
 		Start: start, StartTime: at, SeqAt: e.store.Log.SeqAt, Prefer: c.Prefer, Partitions: e.store.Log.Partitions(),
 		Concurrency: c.Concurrency, Timeout: time.Duration(c.Timeout), Batch: bridge.Limits{Events: c.Batch, Bytes: c.Traits.Batch.Bytes},
 		ReplayRate: c.ReplayRate, Match: matcher, Logger: e.log, Observe: func(call delivery.Call) { e.metrics.call(c.Name, call) },
@@ -134,24 +157,42 @@ func (k *consumer) lookup(ctx context.Context, id, producer string) (stix.Object
 // runner is the present one.
 func (k *consumer) runner() *delivery.Runner { return k.now.Load() }
 
-func (k *consumer) renew() error {
-	r, err := delivery.New(k.config())
-	if err == nil {
-		k.now.Store(r)
+// renew makes the next runner, of a share.
+func (k *consumer) renew(share []int) error {
+	r, err := delivery.New(k.config(share))
+	if err != nil {
+		return err
 	}
-	return err
+	if old := k.runner(); old != nil {
+		r.After(old)
+	}
+	k.now.Store(r)
+	return nil
 }
 
-// run leads until ctx ends; a second instance stands by until the first is gone, and who lost the lead stands by again. Any other
-// error of the runner ends this consumer, and only this one; status shows it.
+// run is a member of the consumer's group until ctx ends: it delivers its share. Who was expelled joins again. Any other lasting error of a
+// runner ends this consumer in this process, and only this one; status shows it.
 func (k *consumer) run(ctx context.Context) error {
+	g := &group.Group{
+		State: k.e.store.State, Consumer: k.cfg.Name, Partitions: k.e.store.Log.Partitions(), Alone: k.e.b.Embedded(), Log: k.e.log,
+		Single: k.single, Work: k.work,
+		Idle: func(owners string) {
+			err := fmt.Errorf("its partitions are with %s", owners)
+			k.log.Info("standing by", "reason", err)
+			k.setShare(nil, err)
+		},
+	}
 	for {
-		err := k.lead(ctx)
-		if ctx.Err() != nil || !errors.Is(err, delivery.ErrFenced) {
+		err := g.Run(ctx)
+		k.setShare(nil, nil)
+		switch {
+		case ctx.Err() != nil:
 			return err
-		}
-		k.log.Warn("lost the lead, stands by", "error", err)
-		if err := k.renew(); err != nil {
+		case errors.Is(err, delivery.ErrFenced), errors.Is(err, group.ErrExpelled):
+			k.log.Warn("lost its partitions, joins again", "error", err)
+		case transient(err):
+			k.log.Warn("the event log does not answer, tries again", "error", err)
+		default:
 			return err
 		}
 		if pause(ctx, time.Second) != nil {
@@ -160,42 +201,51 @@ func (k *consumer) run(ctx context.Context) error {
 	}
 }
 
-func (k *consumer) lead(ctx context.Context) error {
-	l, err := eventlog.Acquire(ctx, k.e.store.State, "consumer."+k.cfg.Name, "run", false)
-	if err != nil && ctx.Err() == nil { // held, or the server is away for the moment
-		k.log.Info("standing by", "reason", err)
-		k.setStandby(err)
-		l, err = eventlog.Acquire(ctx, k.e.store.State, "consumer."+k.cfg.Name, "run", true)
-	}
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
+// work delivers the events of a share until ctx ends.
+func (k *consumer) work(ctx context.Context, share []int, l *eventlog.Lease) error {
+	if err := k.renew(share); err != nil {
 		return err
 	}
-	k.setStandby(nil)
 	k.lease.Store(l)
-	defer l.Release()
+	k.setShare(share, nil)
 	if rev, err := k.e.store.State.Get(ctx, "paused."+k.cfg.Name, &paused{}); err == nil && rev > 0 {
 		k.runner().Pause()
 	}
-	ctx, stop := context.WithCancelCause(ctx)
+	running, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
 	go func() {
 		select {
 		case <-l.Lost():
 			stop(fmt.Errorf("%w: %w", delivery.ErrFenced, l.Err()))
 		case <-ctx.Done():
+			stop(nil)
+		case <-running.Done():
 		}
 	}()
 	if k.cfg.Enricher != nil {
-		return k.e.as(ctx, k.cfg.Name, "run", true, func(in *intake.Intake) error {
+		return k.e.as(running, k.cfg.Name, "run", true, func(in *intake.Intake) error {
 			k.setIntake(in)
 			defer k.setIntake(nil)
-			return k.runner().Run(ctx)
+			return k.runner().Run(running)
 		})
 	}
-	return k.runner().Run(ctx)
+	return k.runner().Run(running)
+}
+
+// owns waits until this process may deliver events of an object; ErrUnknown when another one does.
+func (k *consumer) owns(ctx context.Context, id string) error {
+	for begun := time.Now(); !k.runner().Owns(id); {
+		k.mu.Lock()
+		elsewhere := k.standby != nil
+		k.mu.Unlock()
+		if elsewhere || time.Since(begun) > 2*time.Second {
+			return fmt.Errorf("%w: another process delivers %s to %s", ErrUnknown, id, k.cfg.Name)
+		}
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (k *consumer) setIntake(in *intake.Intake) {
@@ -204,10 +254,10 @@ func (k *consumer) setIntake(in *intake.Intake) {
 	k.in = in
 }
 
-func (k *consumer) setStandby(err error) {
+func (k *consumer) setShare(share []int, standby error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.standby, k.leading = err, err == nil
+	k.share, k.standby = share, standby
 }
 
 // publish makes what an enricher answered durable, under the enricher's name.

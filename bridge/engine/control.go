@@ -149,27 +149,30 @@ func (e *Engine) Replay(ctx context.Context, name string, o delivery.Order) erro
 	if err != nil {
 		return err
 	}
-	kept := orders{e.store.State, name}
-	if err := kept.Save(ctx, o); err != nil {
+	if err := k.runner().Check(o); err != nil {
 		return err
 	}
-	done := make(chan error, 1)
-	go func() { done <- k.runner().Replay(context.WithoutCancel(ctx), o) }() // it ends with the runner
-	select {
-	case err = <-done:
-		if err != nil {
-			err = errors.Join(err, kept.Remove(ctx, o.ID))
+	if err := k.orders().Save(ctx, o); err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	go func() { // it ends with the runner; the next one goes on with it
+		defer close(done)
+		if err := k.runner().Replay(context.WithoutCancel(ctx), o); err != nil {
+			k.log.Info("the replay goes on with the next start", "reason", err)
 		}
-		return err
-	case <-time.After(time.Second): // a wrong order is refused at once
-		return nil
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Second):
 	}
+	return nil
 }
 
 // ReplayDone reports whether a consumer has carried an order out.
 func ReplayDone(ctx context.Context, s *eventlog.Store, consumer, id string) (bool, error) {
 	var o delivery.Order
-	rev, err := s.State.Get(ctx, orders{s.State, consumer}.prefix()+id, &o)
+	rev, err := s.State.Get(ctx, orders{state: s.State, consumer: consumer}.key(id), &o)
 	return rev == 0, err
 }
 
@@ -196,6 +199,9 @@ func (e *Engine) Redrive(ctx context.Context, seq uint64, with []byte) (string, 
 	}
 	ev, err := d.Event()
 	if err != nil {
+		return "", err
+	}
+	if err := k.owns(ctx, ev.Object.ID()); err != nil {
 		return "", err
 	}
 	out, err := k.runner().Redrive(ctx, ev)
@@ -324,6 +330,8 @@ func together(a, b bridge.Status) bridge.Status {
 			a.Consumers = append(a.Consumers, c)
 		case strings.HasPrefix(a.Consumers[i].Error, standingBy):
 			a.Consumers[i] = c
+		case !strings.HasPrefix(c.Error, standingBy):
+			a.Consumers[i] = c.And(a.Consumers[i])
 		}
 	}
 	for _, p := range b.Problems {

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"slices"
 
 	"github.com/stixbridge/stixbridge/bridge"
 	"github.com/stixbridge/stixbridge/internal/delivery"
@@ -40,41 +39,6 @@ func letterOf(s *eventlog.Store, l delivery.Letter) eventlog.Letter {
 		d.Context = string(c)
 	}
 	return d
-}
-
-// orders keeps the replays of a consumer.
-type orders struct {
-	state    *eventlog.State
-	consumer string
-}
-
-func (o orders) prefix() string { return "replay." + o.consumer + "." }
-
-func (o orders) Save(ctx context.Context, r delivery.Order) error {
-	_, err := o.state.Put(ctx, o.prefix()+r.ID, r)
-	return err
-}
-
-func (o orders) Remove(ctx context.Context, id string) error {
-	return o.state.Delete(ctx, o.prefix()+id)
-}
-
-func (o orders) List(ctx context.Context) ([]delivery.Order, error) {
-	keys, err := o.state.Keys(ctx, o.prefix())
-	if err != nil {
-		return nil, err
-	}
-	slices.Sort(keys)
-	var all []delivery.Order
-	for _, k := range keys {
-		var r delivery.Order
-		if rev, err := o.state.Get(ctx, k, &r); err != nil {
-			return nil, err
-		} else if rev > 0 {
-			all = append(all, r)
-		}
-	}
-	return all, nil
 }
 
 // put stores what an enricher answered, and returns when it is durable.

@@ -42,6 +42,8 @@ func newMetrics(e *Engine) *metrics {
 		"inflight":  d("consumer_in_flight_events", "Events with the target now.", "consumer"),
 		"chealthy":  d("consumer_healthy", "1 when deliveries succeed.", "consumer"),
 		"overtaken": d("consumer_overtaken_seconds", "Seconds until retention reaches the position at this pace; 0: not in sight.", "consumer"),
+		"share":     d("consumer_partitions", "Partitions that this process delivers.", "consumer"),
+		"late":      d("consumer_late_calls_total", "Calls that came back after this process had lost its partitions to another one.", "consumer"),
 		"dead":      d("dead_letters", "Dead letters that wait.", "name"),
 		"bytes":     d("log_bytes", "Size of the event log."),
 		"maxbytes":  d("log_max_bytes", "Limit of the event log."),
@@ -120,6 +122,12 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		send("inflight", gauge, float64(c.InFlight), c.Name)
 		send("chealthy", gauge, one(c.Health == bridge.Healthy || c.Health == bridge.Idle), c.Name)
 		send("overtaken", gauge, c.Overtaken, c.Name)
+		send("late", counter, float64(c.Late), c.Name)
+		share := len(c.Share)
+		if share == 0 && c.Members > 0 {
+			share = m.e.store.Log.Partitions()
+		}
+		send("share", gauge, float64(share), c.Name)
 		send("dead", gauge, float64(c.Dead), c.Name)
 	}
 	send("bytes", gauge, float64(s.Log.Bytes))

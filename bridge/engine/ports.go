@@ -30,7 +30,7 @@ func (p logPort) Read(ctx context.Context, from, to uint64, f delivery.Filter, y
 		}
 		return yield(delivery.Item{Event: e, Partition: r.Partition})
 	}
-	filter, gate := narrow(f)
+	filter, gate := narrow(f, p.log.Partitions())
 	if to > 0 {
 		err := p.log.Read(ctx, p.name, from, eventlog.ReadOptions{Filter: filter, To: to}, each)
 		if errors.Is(err, errReadEnd) {

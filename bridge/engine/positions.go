@@ -15,11 +15,10 @@ type positions struct {
 	state      *eventlog.State
 	consumer   string
 	partitions int
+	share      []int // the partitions that are ours; nil: all
 	owner      string
 
-	revs   []uint64 // per partition; last: the phase
-	floors []uint64
-	phase  delivery.Phase
+	revs []uint64 // per partition; last: the phase
 }
 
 // position is the record pos.<consumer>.<partition>.
@@ -37,16 +36,26 @@ func (p *positions) Load(ctx context.Context) (delivery.State, bool, error) {
 	if err != nil || !ok {
 		return s, ok, err
 	}
-	// Taking over writes every record, so that a former owner's next save fails.
-	p.floors, p.phase = slices.Clone(s.Floors), s.Phase
+	// Taking over writes every record of ours, so that a former owner's next save fails.
 	all := map[int]uint64{}
-	for i, f := range p.floors {
-		all[i] = f
+	for _, i := range p.ours() {
+		all[i] = s.Floors[i]
 	}
 	if err := p.Save(ctx, delivery.Change{Floors: all}); err != nil {
 		return s, false, err
 	}
 	return s, true, nil
+}
+
+func (p *positions) ours() []int {
+	if p.share != nil {
+		return p.share
+	}
+	all := make([]int, p.partitions)
+	for i := range all {
+		all[i] = i
+	}
+	return all
 }
 
 func (p *positions) read(ctx context.Context) (s delivery.State, ok bool, err error) {
@@ -113,9 +122,19 @@ func (p *positions) Save(ctx context.Context, c delivery.Change) error {
 	}
 }
 
+// floor is up to where a consumer is durably done, whoever delivers to it.
+func (k *consumer) floor(ctx context.Context) (uint64, error) {
+	p := positions{state: k.e.store.State, consumer: k.cfg.Name, partitions: k.e.store.Log.Partitions()}
+	s, ok, err := p.read(ctx)
+	if err != nil || !ok {
+		return 0, err
+	}
+	return slices.Min(s.Floors), nil
+}
+
 // adopt re-reads the revisions after a lost compare-and-set: an earlier save of ours may have been stored without an answer.
 func (p *positions) adopt(ctx context.Context, lost error) error {
-	for i := range p.partitions {
+	for _, i := range p.ours() {
 		var r position
 		rev, err := p.state.Get(ctx, p.key(i), &r)
 		if err != nil {

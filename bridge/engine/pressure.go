@@ -59,9 +59,14 @@ func (p *pressure) look(ctx context.Context) (bool, error) {
 	if float64(info.State.Bytes) > nearlyFull*float64(info.Config.MaxBytes) && info.Config.MaxBytes > 0 {
 		margin := info.State.FirstSeq + info.State.Msgs/10 // what the next few events could push out
 		for _, c := range p.e.consumers {
-			if c.cfg.Protect && c.runner().Status(info.State.LastSeq).Position < margin {
-				p.no = true
+			if !c.cfg.Protect {
+				continue
 			}
+			floor, err := c.floor(ctx)
+			if err != nil {
+				return false, err
+			}
+			p.no = p.no || floor < margin
 		}
 	}
 	p.at = time.Now()

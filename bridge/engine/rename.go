@@ -118,7 +118,7 @@ func (e *Engine) rename(ctx context.Context) error {
 // move gives what is kept under an old name to a new one. A crash in between is mended by the same configuration: each step may be repeated.
 func (e *Engine) move(ctx context.Context, from, to string) error {
 	st := e.store.State
-	prefixes := []string{"pos." + from + ".", "plugin." + from + ".", "replay." + from + "."}
+	prefixes := []string{"pos." + from + ".", "plugin." + from + ".", "replay." + from + ".", "replayed." + from + "."}
 	for _, p := range prefixes {
 		keys, err := st.Keys(ctx, p)
 		if err != nil {

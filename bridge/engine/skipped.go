@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"strconv"
 	"sync"
 
 	"github.com/stixbridge/stixbridge/internal/delivery"
@@ -42,7 +43,14 @@ func (s *skipped) count() (gate string, n uint64) {
 }
 
 // narrow chooses what the server is to leave out: only one gate's, so that it can be counted as that gate's.
-func narrow(f delivery.Filter) (filter []string, gate string) {
+// Of a consumer that several members share, it leaves out what others own, and nothing else.
+func narrow(f delivery.Filter, partitions int) (filter []string, gate string) {
+	if f.Partitions != nil && len(f.Partitions) < partitions {
+		for _, p := range f.Partitions {
+			filter = append(filter, eventlog.Prefix+"*.*.*.*."+strconv.Itoa(p))
+		}
+		return filter, ""
+	}
 	if len(f.Producers) > 0 {
 		return eventlog.Filter(f.Producers, nil), "producers"
 	}

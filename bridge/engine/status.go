@@ -158,9 +158,16 @@ func (p *producer) status() bridge.ProducerStatus {
 
 func (k *consumer) status(log bridge.LogStatus) bridge.ConsumerStatus {
 	s := k.runner().Status(log.LastSeq)
+	s.Late = k.late.Load()
 	k.mu.Lock()
 	if k.standby != nil {
 		s.Health, s.Error = bridge.Idle, standingBy+k.standby.Error()
+	}
+	if len(k.share) > 0 {
+		s.Members = 1
+		if len(k.share) < k.e.store.Log.Partitions() {
+			s.Share = k.share
+		}
 	}
 	k.mu.Unlock()
 	if s.Held == nil {

@@ -31,6 +31,7 @@ type Config struct {
 	SeqAt       func(ctx context.Context, t time.Time) (uint64, error)
 	Prefer      []string
 	Partitions  int                                                         // 16
+	Share       []int                                                       // those that this runner deals with; nil: all
 	Concurrency int                                                         // 1; always 1 for an ordered target
 	Timeout     time.Duration                                               // of one delivery: 60 s
 	Batch       bridge.Limits                                               // the trait's, else 256 events and 4 MiB

@@ -60,7 +60,8 @@ func (l *life) Read(ctx context.Context, from, to uint64, f Filter, yield func(I
 			continue
 		}
 		e := l.events[at-1]
-		skip := l.gone[at] || (len(f.Producers) > 0 && !slices.Contains(f.Producers, e.Producer)) || (len(f.Types) > 0 && !slices.Contains(f.Types, e.Object.Type()))
+		skip := l.gone[at] || (len(f.Producers) > 0 && !slices.Contains(f.Producers, e.Producer)) || (len(f.Types) > 0 && !slices.Contains(f.Types, e.Object.Type())) ||
+			(f.Partitions != nil && !slices.Contains(f.Partitions, partitionOf(e.Object.ID(), l.parts)))
 		l.mu.Unlock()
 		at++
 		if skip {
@@ -206,22 +207,42 @@ func (o orders) Save(_ context.Context, x Order) error {
 	if o.l.over() {
 		return errDead
 	}
-	o.l.orders[x.ID] = x
+	if _, there := o.l.orders[x.ID]; !there {
+		o.l.orders[x.ID] = x
+	}
 	return nil
 }
 
-func (o orders) Remove(_ context.Context, id string) error {
+func (o orders) Note(_ context.Context, x Order, at map[int]uint64) (over bool, _ error) {
 	o.l.mu.Lock()
 	defer o.l.mu.Unlock()
 	if o.l.over() {
-		return errDead
+		return false, errDead
 	}
-	delete(o.l.orders, id)
-	return nil
+	kept, there := o.l.orders[x.ID]
+	if !there {
+		return true, nil
+	}
+	if kept.At == nil {
+		kept.At = map[int]uint64{}
+	}
+	maps.Copy(kept.At, at)
+	o.l.orders[x.ID] = kept
+	for p := range o.l.parts {
+		if kept.At[p] < x.To {
+			return false, nil
+		}
+	}
+	delete(o.l.orders, x.ID)
+	return true, nil
 }
 
 func (o orders) List(context.Context) ([]Order, error) {
 	o.l.mu.Lock()
 	defer o.l.mu.Unlock()
-	return slices.Collect(maps.Values(o.l.orders)), nil
+	all := slices.Collect(maps.Values(o.l.orders))
+	for i := range all {
+		all[i].At = maps.Clone(all[i].At)
+	}
+	return all, nil
 }

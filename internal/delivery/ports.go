@@ -24,8 +24,9 @@ type Item struct {
 // Filter says which events the runner can use at all. A reader may yield more; the gates look at each event anyway.
 // It has no TLP and no operation: an event that must be held back may have to retract the version before it.
 type Filter struct {
-	Producers []string // empty: all
-	Types     []string // empty: all
+	Producers  []string // empty: all
+	Types      []string // empty: all
+	Partitions []int    // nil: all; a reader must yield no event of any other
 }
 
 // Log is the event log as a runner needs it.
@@ -71,7 +72,7 @@ type Latest interface {
 // State is a consumer's durable position.
 type State struct {
 	// Floors has one entry per partition: every event of the partition up to and including this sequence is delivered,
-	// held back by a gate, or stored as a dead letter.
+	// held back by a gate, or stored as a dead letter. Entries of partitions that are not this runner's do not count.
 	Floors []uint64
 	Phase  Phase
 }
@@ -126,9 +127,11 @@ type Letters interface {
 	Store(ctx context.Context, l Letter) error
 }
 
-// Orders keeps the replays that a consumer has not finished.
+// Orders keeps the replays that a consumer has not finished. Runners that share its partitions carry them out together.
 type Orders interface {
-	Save(ctx context.Context, o Order) error // by Order.ID; durable when it returns
-	Remove(ctx context.Context, id string) error
+	// Save returns when the order is durable; one of this ID that was there before stays as it was.
+	Save(ctx context.Context, o Order) error
+	// Note stores up to where partitions are done, and reports whether all partitions are now, so that the order is over and forgotten.
+	Note(ctx context.Context, o Order, at map[int]uint64) (over bool, err error)
 	List(ctx context.Context) ([]Order, error)
 }

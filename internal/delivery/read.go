@@ -50,13 +50,21 @@ func (r *Runner) read(ctx context.Context) error {
 	}
 	r.pass(from)
 	r.note("event log", nil)
-	f := Filter{}
-	f.Producers, f.Types = r.gate.Names()
+	f := r.filter()
 	err = r.cfg.Log.Read(ctx, from+1, 0, f, func(i Item) error { return r.take(ctx, i) })
 	if err == nil {
 		err = errors.New("the reader of the event log ended by itself")
 	}
 	return err
+}
+
+// filter says which events this runner can use.
+func (r *Runner) filter() (f Filter) {
+	f.Producers, f.Types = r.gate.Names()
+	if len(r.share) < r.cfg.Partitions {
+		f.Partitions = r.share
+	}
+	return f
 }
 
 // lose takes note of events that retention removed before they were read.

@@ -20,9 +20,9 @@ type Order struct {
 	To    uint64          `json:"to"`
 	Spec  json.RawMessage `json:"spec,omitempty"` // which events of the span, in the form that Config.Match reads; empty: all
 	Exact bool            `json:"exact,omitempty"`
-	Rate  int             `json:"rate,omitempty"` // most events a second; 0: Config.ReplayRate
-	At    uint64          `json:"at,omitempty"`   // everything up to here is done
+	Rate  int             `json:"rate,omitempty"` // most events a second and runner; 0: Config.ReplayRate
 	Made  time.Time       `json:"made,omitzero"`
+	At    map[int]uint64  `json:"-"` // by partition: everything up to here is done
 }
 
 // replaying is an order that is being carried out.
@@ -41,9 +41,8 @@ type replaying struct {
 // seenMost bounds what a replay remembers of a span; beyond it an object may be delivered again.
 const seenMost = 1 << 20
 
-// Replay carries an order out and blocks until it is done. When ctx ends it returns, and the replay goes on. An order survives
-// a restart when Config.Orders is set; the live position does not move.
-func (r *Runner) Replay(ctx context.Context, o Order) error {
+// Check says why an order cannot be carried out.
+func (r *Runner) Check(o Order) error {
 	if r.cfg.Traits.State && o.Exact {
 		return fmt.Errorf("consumer %s mirrors state: an exact replay would put old versions over new ones; leave exact out", r.cfg.Name)
 	}
@@ -52,6 +51,16 @@ func (r *Runner) Replay(ctx context.Context, o Order) error {
 	}
 	if o.From == 0 || o.To < o.From {
 		return fmt.Errorf("consumer %s: a replay from %d to %d is no span", r.cfg.Name, o.From, o.To)
+	}
+	_, err := r.replaying(o)
+	return err
+}
+
+// Replay carries an order out and blocks until it is done, by this runner and by those that own other partitions. When ctx ends it
+// returns, and the replay goes on. An order survives a restart when Config.Orders is set; the live position does not move.
+func (r *Runner) Replay(ctx context.Context, o Order) error {
+	if err := r.Check(o); err != nil {
+		return err
 	}
 	if o.Made.IsZero() {
 		o.Made = time.Now().UTC()
@@ -101,8 +110,17 @@ func (r *Runner) replaying(o Order) (*replaying, error) {
 		}
 		p.match = match
 	}
-	p.front.pass(max(o.At, o.From-1))
+	p.front.pass(p.from())
 	return p, nil
+}
+
+// from is up to where all partitions of this runner are done.
+func (p *replaying) from() uint64 {
+	low := p.order.To
+	for _, part := range p.r.share {
+		low = min(low, max(p.order.At[part], p.order.From-1))
+	}
+	return low
 }
 
 // resumeReplays begins what a run before did not finish, and what was asked for since.
@@ -152,12 +170,10 @@ func (p *replaying) run(ctx context.Context) error {
 	r := p.r
 	err := r.again(ctx, "replay", func() error {
 		_, seen := p.front.at()
-		f := Filter{}
-		f.Producers, f.Types = r.gate.Names()
 		if seen >= p.order.To {
 			return nil
 		}
-		return r.cfg.Log.Read(ctx, seen+1, p.order.To, f, func(i Item) error { return p.take(ctx, i) })
+		return r.cfg.Log.Read(ctx, seen+1, p.order.To, r.filter(), func(i Item) error { return p.take(ctx, i) })
 	})
 	if err != nil {
 		return err
@@ -169,7 +185,26 @@ func (p *replaying) run(ctx context.Context) error {
 	if r.cfg.Orders == nil {
 		return nil
 	}
-	return r.again(ctx, "replay", func() error { return r.cfg.Orders.Remove(ctx, p.order.ID) })
+	for { // until the others are done, too
+		over := false
+		err := r.again(ctx, "replay", func() (err error) { over, err = r.cfg.Orders.Note(ctx, p.order, p.parts()); return err })
+		if over || err != nil {
+			return err
+		}
+		if err := pause(ctx, time.Second); err != nil {
+			return err
+		}
+	}
+}
+
+// parts is up to where each partition of this runner is done.
+func (p *replaying) parts() map[int]uint64 {
+	done, _ := p.front.at()
+	at := map[int]uint64{}
+	for _, part := range p.r.share {
+		at[part] = max(done, p.order.At[part])
+	}
+	return at
 }
 
 // wait blocks until everything that was brought in is done.
@@ -193,7 +228,11 @@ func (p *replaying) take(ctx context.Context, i Item) error {
 		return nil
 	}
 	e := i.Event
-	a, paced := p.aside(e)
+	var a *aside
+	paced := false
+	if e.Seq > p.order.At[i.Partition] { // else done before, when the partition was another's
+		a, paced = p.aside(e)
+	}
 	if a == nil {
 		p.front.pass(e.Seq)
 	} else {
@@ -252,9 +291,7 @@ func (p *replaying) save(ctx context.Context) error {
 		return nil
 	}
 	p.saved = time.Now()
-	o := p.order
-	o.At, _ = p.front.at()
-	if err := p.r.cfg.Orders.Save(ctx, o); err != nil && !errors.Is(err, context.Canceled) {
+	if _, err := p.r.cfg.Orders.Note(ctx, p.order, p.parts()); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil

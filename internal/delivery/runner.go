@@ -12,6 +12,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +34,7 @@ type Runner struct {
 	kick    chan struct{}
 	saving  sync.Mutex // one call of Positions at a time
 	s       *sched
+	share   []int // our partitions
 	timer   *time.Timer
 	sources map[string]uint64 // newest sequence read, by producer
 	phase   Phase
@@ -65,9 +69,35 @@ func New(cfg Config) (*Runner, error) {
 	r := &Runner{cfg: cfg, gate: cfg.Gate, kick: make(chan struct{}, 1), sources: map[string]uint64{}, trouble: map[string]string{}, replays: map[string]*replaying{}, calling: map[*item]time.Time{}, ended: make(chan struct{})}
 	r.work.L, r.space.L, r.moved.L = &r.mu, &r.mu, &r.mu
 	r.s = newSched(cfg.Partitions, cfg.Traits.Ordered, bounds{cfg.Window.Events, cfg.Window.Bytes}, bounds{cfg.Batch.Events, cfg.Batch.Bytes})
+	if r.share = cfg.Share; r.share == nil {
+		for p := range cfg.Partitions {
+			r.share = append(r.share, p)
+		}
+	}
 	r.decide.init(r)
 	return r, nil
 }
+
+// After makes the runner go on with the counts of one that has ended, and with its stop.
+func (r *Runner) After(old *Runner) {
+	old.mu.Lock()
+	stat, stopped := old.stat, old.stopped
+	stat.held = maps.Clone(stat.held)
+	old.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stat, r.stopped = stat, stopped
+}
+
+// Owns reports whether an object's events are this runner's to deliver, now.
+func (r *Runner) Owns(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.running && !r.closing && slices.Contains(r.share, partitionOf(id, r.cfg.Partitions))
+}
+
+// elsewhere is the durable floor of a partition that is not this runner's: nothing waits for it.
+const elsewhere = math.MaxUint64
 
 // Run delivers until ctx ends; then it lets the deliveries under way finish within Config.Drain, saves the position, closes the
 // sink and returns nil. It returns an error when it cannot go on: the position was taken over, or the log ends before it. A cause of
@@ -82,6 +112,9 @@ func (r *Runner) Run(ctx context.Context) error {
 	r.mu.Unlock()
 	defer close(r.ended)
 	state, err := r.load(ctx)
+	if err != nil && ctx.Err() != nil && !errors.Is(context.Cause(ctx), ErrFenced) {
+		return nil // it ends before it has begun
+	}
 	if err != nil {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -96,7 +129,12 @@ func (r *Runner) Run(ctx context.Context) error {
 	r.mu.Lock()
 	r.stop, r.ctx, r.running = stop, ctx, true
 	r.phase = state.Phase
-	copy(r.s.lanes.durable, state.Floors)
+	for p := range r.s.lanes.durable {
+		r.s.lanes.durable[p] = elsewhere
+	}
+	for _, p := range r.share {
+		r.s.lanes.durable[p] = state.Floors[p]
+	}
 	r.timer = time.AfterFunc(time.Hour, r.wake)
 	r.mu.Unlock()
 	defer r.timer.Stop()

@@ -44,7 +44,7 @@ func (r *Runner) save(ctx context.Context, all bool) error {
 	c := Change{Floors: map[int]uint64{}}
 	touched := r.s.touched
 	r.s.touched = false
-	for p := range r.s.floors.open {
+	for _, p := range r.share {
 		f, d := r.s.floors.floor(p), r.s.lanes.durable[p]
 		if f > d && (all || touched || f-d >= lagging) {
 			c.Floors[p] = f

@@ -54,6 +54,22 @@ func (s *State) Put(ctx context.Context, key string, v any) (uint64, error) {
 	return rev, nil
 }
 
+// PutAll writes keys, whoever wrote them last, all or none.
+func (s *State) PutAll(ctx context.Context, values map[string]any) error {
+	var msgs []*nats.Msg
+	for key, v := range values {
+		b, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		msgs = append(msgs, &nats.Msg{Subject: "$KV." + BucketState + "." + key, Data: b})
+	}
+	if _, err := Commit(ctx, s.nc, msgs); err != nil {
+		return fmt.Errorf("state: %w", err)
+	}
+	return nil
+}
+
 // Swap writes a key if its revision is still the given one (0: it must not exist), and returns the new revision.
 func (s *State) Swap(ctx context.Context, key string, v any, revision uint64) (uint64, error) {
 	b, err := json.Marshal(v)

@@ -84,10 +84,8 @@ func (v *view) plan(id string, single bool) (give, take []int) {
 	mine, free := v.of(id), v.free()
 	if single {
 		switch holder := v.owners[0].id; {
-		case holder == id:
+		case holder == id, v.members[holder] == nil:
 			return nil, free
-		case v.members[holder] == nil:
-			return nil, []int{0}
 		default:
 			return mine, nil
 		}
