@@ -166,7 +166,7 @@ func TestInstanceThatWakesUpAfterItsLeaseDeliversNothingOutOfDate(t *testing.T) 
 	before := len(g.got())
 	_ = one.cmd.Process.Signal(syscall.SIGCONT)
 	await(t, patience, func() error {
-		if text := read1(t, one.log); !strings.Contains(text, "lost the lead") || !strings.Contains(text, "producer stopped") {
+		if text := read1(t, one.log); !strings.Contains(text, "lost its partitions") || !strings.Contains(text, "producer stopped") {
 			return fmt.Errorf("it has not noticed: %s", tail(one.log))
 		}
 		return nil

@@ -72,7 +72,7 @@ func (g *target) serve(w http.ResponseWriter, r *http.Request) {
 	if g.judge != nil {
 		v = g.judge(g.calls, events, r)
 	}
-	took := v.hang || (v.status == 0 || v.status/100 == 2) && !v.reset
+	took := v.hang || (v.status == 0 || v.status/100 == 2) && v.status != http.StatusAlreadyReported && !v.reset
 	if took {
 		g.taken = append(g.taken, events...)
 	}
