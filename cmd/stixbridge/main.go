@@ -36,6 +36,7 @@ type cli struct {
 	Migrate migrateCmd `cmd:"" help:"Move the embedded event log to a cluster."`
 	Backup  backupCmd  `cmd:"" help:"Write event log, latest objects, positions, cursors, dead letters and payloads into a directory."`
 	Restore restoreCmd `cmd:"" help:"Put a backup back into an empty store."`
+	Outside outsideCmd `cmd:"" name:"subscriber" help:"Let outside parties receive events by plain NATS, each within a ceiling."`
 	Stix    stixCmd    `cmd:"" help:"STIX filters: id, split, validate, pattern, fmt."`
 	Schema  schemaCmd  `cmd:"" help:"Print the JSON schema, or the reference, of the configuration."`
 	Version versionCmd `cmd:"" help:"Print the version."`

@@ -11,6 +11,7 @@ import (
 	"github.com/stixbridge/stixbridge/bridge/engine"
 	"github.com/stixbridge/stixbridge/internal/broker"
 	"github.com/stixbridge/stixbridge/internal/config"
+	"github.com/stixbridge/stixbridge/internal/subscriber"
 	"github.com/stixbridge/stixbridge/internal/web"
 )
 
@@ -68,6 +69,8 @@ func (c *runCmd) Run(a *app) (err error) {
 	shown := make(chan struct{})
 	go func() { defer close(shown); show.watch(ctx) }()
 	go memory.follow(ctx, e)
+	guests := make(chan error, 1)
+	go func() { guests <- subscriber.Serve(ctx, e.Broker(), e.Store(), log) }()
 	before, err := e.DeadLetters(a.ctx)
 	if err != nil {
 		return err
@@ -75,7 +78,7 @@ func (c *runCmd) Run(a *app) (err error) {
 	err = e.Run(a.ctx)
 	stop()
 	<-shown
-	err = errors.Join(err, <-served)
+	err = errors.Join(err, <-served, <-guests)
 	if c.Once {
 		closing, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()

@@ -15,8 +15,8 @@ import (
 
 // Headers of an answer with a part of a large payload.
 const (
-	headerBlobSize = "Stix-Blob-Size" // bytes of the whole
-	headerBlobNext = "Stix-Blob-Next" // what to ask with for the next part; missing in the last one
+	HeaderBlobSize = "Stix-Blob-Size" // bytes of the whole
+	HeaderBlobNext = "Stix-Blob-Next" // what to ask with for the next part; missing in the last one
 )
 
 // partBytes is about how much of a payload one answer carries.
@@ -78,7 +78,7 @@ func (d *desk) part(ctx context.Context, bucket, name, from string) (*nats.Msg, 
 		return nil, err
 	}
 	seq, _ := strconv.ParseUint(strings.TrimSpace(from), 10, 64)
-	a := &nats.Msg{Header: nats.Header{headerBlobSize: {strconv.FormatUint(info.Size, 10)}}}
+	a := &nats.Msg{Header: nats.Header{HeaderBlobSize: {strconv.FormatUint(info.Size, 10)}}}
 	for seq = max(seq, 1); len(a.Data) < partBytes; {
 		c, err := stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(subject))
 		if err != nil {
@@ -90,6 +90,6 @@ func (d *desk) part(ctx context.Context, bucket, name, from string) (*nats.Msg, 
 		}
 		seq = c.Sequence + 1
 	}
-	a.Header[headerBlobNext] = []string{strconv.FormatUint(seq, 10)}
+	a.Header[HeaderBlobNext] = []string{strconv.FormatUint(seq, 10)}
 	return a, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -75,11 +76,35 @@ func externalRig(t *testing.T) *rig {
 		if err != nil {
 			t.Fatal(err)
 		}
+		before := loaded(t, c.Monitoring[0])
 		if err := errors.Join(os.WriteFile(guests, []byte(ServerConfig(home, all)), 0o600), syscall.Kill(n, syscall.SIGHUP)); err != nil {
 			t.Fatal(err)
 		}
+		await(t, func() error { // meanwhile there is no JetStream
+			if loaded(t, c.Monitoring[0]) == before {
+				return errors.New("the server does not read its configuration again")
+			}
+			return nil
+		})
 	}
 	return r
+}
+
+// loaded is when a server last read its configuration.
+func loaded(t *testing.T, monitoring string) string {
+	t.Helper()
+	resp, err := http.Get(monitoring + "/varz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var v struct {
+		Loaded string `json:"config_load_time"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&v); err != nil {
+		t.Fatal(err)
+	}
+	return v.Loaded
 }
 
 func newRig(t *testing.T) *rig {
@@ -159,25 +184,19 @@ func (r *rig) add(s Subscriber) (password string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	enter := func(look bool) {
-		r.t.Helper()
-		await(r.t, func() error {
-			nc, err := nats.Connect(r.b.URL(), nats.UserInfo(s.User(), password))
-			if err != nil || !look {
-				nc.Close()
-				return err
-			}
-			defer nc.Close()
-			_, err = nc.Request(APIPrefix+".CONSUMER.INFO.STIX."+s.Name, nil, time.Second)
-			return err
-		})
-	}
 	if r.apply != nil { // twice: the services of a new account are there after the reload that follows the one that made it
 		r.apply()
-		enter(false)
 		r.apply()
 	}
-	enter(true)
+	await(r.t, func() error {
+		nc, err := nats.Connect(r.b.URL(), nats.UserInfo(s.User(), password))
+		if err != nil {
+			return err
+		}
+		defer nc.Close()
+		_, err = nc.Request(APIPrefix+".CONSUMER.INFO.STIX."+s.Name, nil, time.Second)
+		return err
+	})
 	return password
 }
 

@@ -83,10 +83,10 @@ func TestALargePayloadIsFetchedInPartsWithinTheCeiling(t *testing.T) {
 					return got, parts, problem
 				}
 				got = append(got, m.Data...)
-				next := m.Header.Get(headerBlobNext)
+				next := m.Header.Get(HeaderBlobNext)
 				if next == "" {
-					if m.Header.Get(headerBlobSize) != fmt.Sprint(len(got)) {
-						t.Errorf("%d bytes, said were %s", len(got), m.Header.Get(headerBlobSize))
+					if m.Header.Get(HeaderBlobSize) != fmt.Sprint(len(got)) {
+						t.Errorf("%d bytes, said were %s", len(got), m.Header.Get(HeaderBlobSize))
 					}
 					return got, parts + 1, ""
 				}

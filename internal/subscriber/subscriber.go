@@ -23,7 +23,7 @@ type Subscriber struct {
 	MaxTLP    stix.TLP  `json:"max_tlp"`
 	Producers []string  `json:"producers,omitempty"` // none: all
 	Types     []string  `json:"types,omitempty"`     // none: all
-	Hash      string    `json:"hash"`                // bcrypt of the password
+	Hash      string    `json:"hash,omitempty"`      // bcrypt of the password
 	Limits    Limits    `json:"limits"`
 	Created   time.Time `json:"created"`
 	By        string    `json:"by,omitempty"`
