@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/stixbridge/stixbridge/stix"
 )
@@ -15,8 +16,8 @@ import (
 // corpus is the file that is imported.
 type corpus struct {
 	path    string
-	objects int   // distinct ids
-	bytes   int64 // of the objects
+	objects int    // distinct ids
+	size    string // the mix of sizes
 }
 
 // source is what the generated corpus is made from, relative to the project's root.
@@ -40,21 +41,22 @@ func (b *bench) corpus() (*corpus, error) {
 		return nil, err
 	}
 	b.made = c
-	b.say("corpus: %d objects, %d bytes each on average", c.objects, c.bytes/int64(c.objects))
+	b.say("corpus: %d objects; %s", c.objects, c.size)
 	return c, nil
 }
 
 // count reads the file once, as an import does.
 func (c *corpus) count() error {
 	ids := map[string]struct{}{}
+	var all []int
 	err := read(c.path, func(o stix.Object) error {
 		if _, again := ids[o.ID()]; !again {
-			c.bytes += int64(len(o.Raw()))
+			all = append(all, len(o.Raw()))
 		}
-		ids[o.ID()] = struct{}{}
+		ids[strings.Clone(o.ID())] = struct{}{}
 		return nil
 	})
-	c.objects = len(ids)
+	c.objects, c.size = len(ids), sizes(all)
 	if err == nil && c.objects == 0 {
 		err = fmt.Errorf("%s holds no object", c.path)
 	}

@@ -40,7 +40,7 @@ func toFile(ctx context.Context, b *bench) error {
 			return err
 		}
 	}
-	b.compare("log → file", "a bare reader", c.objects, ours, bare, 0.5)
+	b.versus(comparison{name: "log → file", against: "a bare reader", n: c.objects, ours: ours, bare: bare, least: 0.5, size: c.size})
 	return nil
 }
 
@@ -72,7 +72,12 @@ func (b *bench) fill(ctx context.Context, c *corpus) (dir string, err error) {
 // target has confirmed the last event. It begins paused, so that the bridge's own start is not part of the figure; what its window
 // holds by then was read before.
 func (b *bench) delivering(ctx context.Context, profile, dir, name, consumer string, n int, into *side) error {
-	cfg, err := b.configure(dir, fmt.Sprintf("consumers: [ { name: %s, was: none, start: all, %s } ]\n", name, consumer))
+	return b.delivers(ctx, profile, dir, []string{name}, fmt.Sprintf("{ name: %s, was: none, start: all, %s }", name, consumer), n, into)
+}
+
+// delivers is delivering for several consumers, each of which has to deal with n events.
+func (b *bench) delivers(ctx context.Context, profile, dir string, names []string, consumers string, n int, into *side) error {
+	cfg, err := b.configure(dir, fmt.Sprintf("consumers: [ %s ]\n", consumers))
 	if err != nil {
 		return err
 	}
@@ -83,7 +88,9 @@ func (b *bench) delivering(ctx context.Context, profile, dir, name, consumer str
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 1)
-	err = engine.Pause(ctx, e.Store(), name, "bench")
+	for _, name := range names {
+		err = errors.Join(err, engine.Pause(ctx, e.Store(), name, "bench"))
+	}
 	go func() { ended <- e.Run(running) }()
 	if err == nil {
 		err = idle(ctx)
@@ -91,8 +98,10 @@ func (b *bench) delivering(ctx context.Context, profile, dir, name, consumer str
 	if err == nil {
 		err = b.profiled(profile, func() error {
 			s, err := clock(func() error {
-				if err := engine.Resume(ctx, e.Store(), name); err != nil {
-					return err
+				for _, name := range names {
+					if err := engine.Resume(ctx, e.Store(), name); err != nil {
+						return err
+					}
 				}
 				return through(ctx, e, uint64(n), ended)
 			})
@@ -120,10 +129,11 @@ func idle(ctx context.Context) error {
 	return nil
 }
 
-// through waits until the one consumer has dealt with n events.
+// through waits until every consumer has dealt with n events.
 func through(ctx context.Context, e *engine.Engine, n uint64, ended chan error) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
+	sum, since := uint64(0), time.Now()
 	for {
 		select {
 		case err := <-ended:
@@ -137,13 +147,23 @@ func through(ctx context.Context, e *engine.Engine, n uint64, ended chan error) 
 		if err != nil {
 			return err
 		}
-		c := s.Consumers[0]
-		done := c.Delivered + c.Dead
-		for _, held := range c.Held {
-			done += held
+		done, now := true, uint64(0)
+		for _, c := range s.Consumers {
+			dealt := c.Delivered + c.Dead
+			for _, held := range c.Held {
+				dealt += held
+			}
+			done = done && dealt >= n
+			now += dealt
 		}
-		if done >= n {
+		if done {
 			return nil
+		}
+		if now != sum {
+			sum, since = now, time.Now()
+		}
+		if time.Since(since) > time.Minute {
+			return fmt.Errorf("%d consumers have dealt with %d events of %d and go on no more: %+v", len(s.Consumers), now, n*uint64(len(s.Consumers)), s.Consumers)
 		}
 	}
 }

@@ -19,7 +19,7 @@ import (
 // importing compares an import from a file, and a second one of the same, with a bare pair of atomic batches: what the first import
 // stored, message by message, into the same streams of the same server. The bare side neither reads nor decides anything.
 func importing(ctx context.Context, b *bench) error {
-	c, err := b.corpus()
+	c, err := b.mixed()
 	if err != nil {
 		return err
 	}
@@ -55,8 +55,8 @@ func importing(ctx context.Context, b *bench) error {
 		}
 		_ = os.RemoveAll(dir) // room for the next; the rest goes at the end
 	}
-	b.compare("import", "a bare pair of batches", c.objects, first, bare, 0.6)
-	b.compare("import, unchanged", "the first import", c.objects, second, first, 1)
+	b.versus(comparison{name: "import", against: "a bare pair of batches", n: c.objects, ours: first, bare: bare, least: 0.65, size: c.size})
+	b.versus(comparison{name: "import, unchanged", against: "the first import", n: c.objects, ours: second, bare: first, least: 2, size: c.size})
 	return nil
 }
 

@@ -22,7 +22,7 @@ var quiet = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: 
 // configure makes a configuration from a text, as the command line does from a file.
 func (b *bench) configure(dir, text string) (*config.Loaded, error) {
 	text = fmt.Sprintf("nats: { dir: %q, listen: 127.0.0.1:0, max_bytes: 64GiB, max_objects: 20000000 }\n%s", dir, text)
-	p := config.Plugins{Producers: producers.All(), Sinks: consumers.Sinks(), Enrichers: consumers.Enrichers()}
+	p := config.Plugins{Producers: producers.All(), Sinks: append(consumers.Sinks(), idler), Enrichers: consumers.Enrichers()}
 	return config.Parse("bench.yaml", []byte(text), nil, p)
 }
 
