@@ -23,6 +23,7 @@ import (
 
 	"github.com/stixbridge/stixbridge/bridge"
 	"github.com/stixbridge/stixbridge/internal/eventlog"
+	"github.com/stixbridge/stixbridge/internal/subscriber"
 	"github.com/stixbridge/stixbridge/stix"
 )
 
@@ -245,4 +246,21 @@ func find(v any, path string) any {
 		v = m[k]
 	}
 	return v
+}
+
+func TestThePageShowsTheExportsThatTheCodeNeeds(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/subscribe.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for line := range strings.Lines(subscriber.HomeExports()) {
+		n++
+		if !strings.Contains(string(page), strings.TrimSpace(line)) {
+			t.Errorf("docs/subscribe.md does not show %s", line)
+		}
+	}
+	if n == 0 {
+		t.Error("no export")
+	}
 }
