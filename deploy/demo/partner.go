@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -15,7 +14,8 @@ import (
 	"github.com/stixbridge/stixbridge/stix"
 )
 
-// partner subscribes to what is TLP:GREEN and below, with nothing but a NATS client and the address that the bridge prints.
+// partner is an outside party with an account of its own in the broker, which lets it have what is TLP:GREEN and below. It needs no
+// more than a NATS client and the credentials file.
 type partner struct {
 	bell *bell
 
@@ -27,48 +27,43 @@ type partner struct {
 	leaked int
 }
 
-// subjects of the event contract: stix.v1.<producer>.<tlp>.<op>.<type>.<partition>.
-var subjects = []string{"stix.v1.*.clear.>", "stix.v1.*.green.>"}
-
-// subscribe reads the context file below the bridge's directory, as `nats --context stixbridge` does, and listens until ctx ends.
-func (p *partner) subscribe(ctx context.Context, dir string) error {
-	b, err := os.ReadFile(filepath.Join(dir, "nats", "context", "stixbridge.json"))
+// subscribe logs in with the credentials and receives until ctx ends.
+func (p *partner) subscribe(ctx context.Context, credentials string) error {
+	b, err := os.ReadFile(credentials)
 	if err != nil {
 		return err
 	}
-	var at struct{ URL, User, Password string }
-	if err := json.Unmarshal(b, &at); err != nil {
+	var c struct {
+		URL, User, Password string
+		APIPrefix           string `json:"jetstream_api_prefix"`
+	}
+	if err := json.Unmarshal(b, &c); err != nil {
 		return err
 	}
-	nc, err := nats.Connect(at.URL, nats.UserInfo(at.User, at.Password), nats.MaxReconnects(-1), nats.ReconnectWait(200*time.Millisecond))
+	nc, err := nats.Connect(c.URL, nats.UserInfo(c.User, c.Password), nats.MaxReconnects(-1), nats.ReconnectWait(200*time.Millisecond))
 	if err != nil {
-		return err
-	}
-	js, err := jetstream.New(nc)
-	if err != nil {
-		nc.Close()
-		return err
-	}
-	// An ordered consumer goes on where it was when the server comes back.
-	events, err := js.OrderedConsumer(ctx, "STIX", jetstream.OrderedConsumerConfig{FilterSubjects: subjects})
-	if err != nil {
-		nc.Close()
-		return err
-	}
-	if _, err := events.Consume(p.take); err != nil {
-		nc.Close()
 		return err
 	}
 	context.AfterFunc(ctx, nc.Close)
-	return nil
+	js, err := jetstream.NewWithAPIPrefix(nc, c.APIPrefix)
+	if err != nil {
+		return err
+	}
+	position, err := js.Consumer(ctx, "STIX", "partner")
+	if err != nil {
+		return err
+	}
+	_, err = position.Consume(p.take)
+	return err
 }
 
 func (p *partner) take(m jetstream.Msg) {
+	defer func() { _ = m.Ack() }() // one that gets lost means that the event comes again
 	o, err := stix.Parse(m.Data())
 	if err != nil {
 		return
 	}
-	token := strings.Split(m.Subject(), ".")
+	token := strings.Split(m.Subject(), ".") // stix.v1.<producer>.<tlp>.<op>.<type>.<partition>
 	c := change{o.ID(), o.Modified(), token[4] == "delete" || token[4] == "retract" || token[4] == "expire"}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -14,7 +14,7 @@ type score struct {
 	double, stale, leaked int
 	red                   string
 	lacking, extra        int // lines of the table
-	back, of, extraAgain  int // after it was emptied and filled again
+	back, of, extraAgain  int // after it was emptied and filled again; back is -1 until then
 	noTable               bool
 }
 
@@ -24,7 +24,7 @@ func (d *demo) count() {
 	board := []*score{}
 	for _, l := range d.lanes() {
 		s := l.siem
-		c := &score{name: l.name, sent: len(told), arrived: s.arrived(told), red: "taken back", of: len(holds)}
+		c := &score{name: l.name, sent: len(told), arrived: s.arrived(told), red: "taken back", back: -1, of: len(holds)}
 		_, c.lacking, c.extra = s.compare(holds)
 		if s.has(d.red) {
 			c.red = "still there"
@@ -108,12 +108,15 @@ func lines(board []*score) (rows [][]string) {
 	add("table: absent or outdated", table(func(c *score) int { return c.lacking }))
 	add("table: should not be there", table(func(c *score) int { return c.extra }))
 	add("emptied, then filled again", func(c *score) string {
-		if c.noTable {
+		switch {
+		case c.noTable:
 			return "·"
+		case c.back < 0:
+			return "…"
 		}
 		return fmt.Sprintf("%d of %d", c.back, c.of)
 	})
-	add("table: should not be there", table(func(c *score) int { return c.extraAgain }))
+	add("then: should not be there", table(func(c *score) int { return c.extraAgain }))
 	return rows
 }
 

@@ -128,7 +128,7 @@ func (s *siem) take(op string, o stix.Object) {
 		s.newest[c.id] = c
 	}
 	s.recent = append(s.recent, line)
-	s.recent = s.recent[max(0, len(s.recent)-20):]
+	s.recent = s.recent[max(0, len(s.recent)-12):]
 	if s.spring != nil && s.taken >= s.trap {
 		go s.spring()
 		s.spring = nil
@@ -152,6 +152,12 @@ func (s *siem) quiet(d time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.asked.IsZero() && time.Since(s.asked) > d
+}
+
+func (s *siem) size() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.table)
 }
 
 // compare counts the lines of the table that are as they should be, those that are absent or outdated, and those that should not be

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/stixbridge/stixbridge/stix"
@@ -35,9 +36,7 @@ func (d *demo) play(ctx context.Context) error {
 	for _, l := range d.lanes() {
 		l.run(ctx)
 	}
-	if err := d.bell.until(ctx, patience, "the bridge does not let subscribe", func() bool {
-		return d.partner.subscribe(ctx, d.dir+"/log") == nil
-	}); err != nil {
+	if err := d.admit(ctx); err != nil {
 		return err
 	}
 	for _, l := range d.lanes() {
@@ -193,11 +192,8 @@ func (d *demo) emptyAndFill(ctx context.Context) error {
 		d.platform.ResetState(stockID)
 		d.stock.kill()
 	}
-	cmd := exec.CommandContext(ctx, d.ours.args[0], "replay", "siem", "--from-seq", "1", "-c", config)
-	cmd.Env = append(os.Environ(), d.ours.env...)
-	cmd.SysProcAttr = mortal()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("stixbridge replay: %w\n%s", err, out)
+	if err := d.command(ctx, "replay", "siem", "--from-seq", "1"); err != nil {
+		return err
 	}
 	_, holds := d.platform.ledger()
 	full := func(s *siem) bool { _, lacking, extra := s.compare(holds); return lacking+extra == 0 }
@@ -208,6 +204,36 @@ func (d *demo) emptyAndFill(ctx context.Context) error {
 	}
 	d.recount()
 	return err
+}
+
+// admit waits for the bridge, and lets the partner in.
+func (d *demo) admit(ctx context.Context) error {
+	if err := d.bell.until(ctx, patience, "the bridge does not become ready", func() bool {
+		r, err := http.Get(d.status + "/readyz")
+		if err != nil {
+			return false
+		}
+		defer r.Body.Close()
+		return r.StatusCode == http.StatusOK
+	}); err != nil {
+		return err
+	}
+	credentials := d.dir + "/partner.json"
+	if err := d.command(ctx, "subscriber", "add", "partner", "--max-tlp", "green", "--credentials", credentials); err != nil {
+		return err
+	}
+	return d.partner.subscribe(ctx, credentials)
+}
+
+// command runs a command of the bridge to its end.
+func (d *demo) command(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, d.bridge, append(args, "-c", config)...)
+	cmd.Env = append(os.Environ(), d.ours.env...)
+	cmd.SysProcAttr = mortal()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("stixbridge %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return nil
 }
 
 func (d *demo) told() map[change]bool {

@@ -45,7 +45,7 @@ func clock(d time.Duration) string {
 }
 
 func (d *demo) look() view {
-	told := d.told()
+	told, holds := d.platform.ledger()
 	v := view{Clock: clock(time.Since(d.begun)), Sent: fmt.Sprintf("The platform has sent %d changes that a SIEM for TLP:GREEN may see.", len(told))}
 	d.mu.Lock()
 	for _, a := range d.acts {
@@ -59,11 +59,15 @@ func (d *demo) look() view {
 		v.Lanes = append(v.Lanes, pane{Name: stockName, State: "not here: make peers installs it"})
 	}
 	for _, l := range d.lanes() {
-		v.Lanes = append(v.Lanes, l.look(told))
+		p := l.look(told)
+		if len(v.Board) > 0 { // the SIEM was emptied
+			p.Heard = fmt.Sprintf("table %d, should be %d", l.siem.size(), len(holds))
+		}
+		v.Lanes = append(v.Lanes, p)
 	}
 	p := d.partner
 	p.mu.Lock()
-	v.Partner = fmt.Sprintf("NATS subscriber on clear and green: %d events (%d from the feed), above TLP:GREEN %d", p.events, p.feed, p.leaked)
+	v.Partner = fmt.Sprintf("NATS subscriber up to TLP:GREEN: %d events (%d from the feed), leaked %d", p.events, p.feed, p.leaked)
 	p.mu.Unlock()
 	return v
 }
