@@ -146,7 +146,14 @@ func serverFaults() []fault {
 					}
 				}
 				return nil
-			}, []naming{l.notReady}}, nil
+			}, []naming{l.notReady, func() (string, error) { // those that begin just now serve no page until the event log answers
+				for _, b := range l.bridges {
+					if b.answers() == nil {
+						return "", fmt.Errorf("%s says that it is ready", b.name)
+					}
+				}
+				return "/readyz", nil
+			}}}, nil
 		}},
 		{diskFull, servers, 4 * time.Second, func(l *lab, s Step) (effect, error) {
 			n := l.cluster.nodes[s.Pick%3]
