@@ -119,7 +119,7 @@ func (a *Attached) Import(ctx context.Context, name string, level stix.TLP, p br
 	defer os.RemoveAll(dir)
 	in, err := intake.Open(ctx, a.store, a.b.Conn(), l, intake.Options{
 		Producer: name, DefaultTLP: level, MaxAge: time.Duration(a.cfg.Config.NATS.MaxAge), Log: a.log, Diff: reversePatch,
-		Expiry: a.clock.note, OnProgress: progress, AcceptRebuild: a.opt.AcceptRebuild,
+		Expiry: a.clock.note, Pressure: newPressure(a.Engine).wait, OnProgress: progress, AcceptRebuild: a.opt.AcceptRebuild,
 	})
 	if err != nil {
 		return nil, err

@@ -57,6 +57,7 @@ type Engine struct {
 	pressure  *pressure
 	metrics   *metrics
 
+	growth  rate  // of the event log
 	guarded bool  // the log's end and the clock were found right
 	refused error // what run would refuse to start with
 

@@ -95,6 +95,9 @@ func (e *Engine) sweep(ctx context.Context) error {
 func (e *Engine) watermarks(ctx context.Context) error {
 	for pause(ctx, 5*time.Second) == nil {
 		e.mark(ctx)
+		if _, last, err := e.store.Log.Bounds(ctx); err == nil {
+			e.growth.add(last)
+		}
 		for _, p := range e.producers {
 			p.rate.add(p.events())
 		}

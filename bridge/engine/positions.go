@@ -122,9 +122,9 @@ func (p *positions) Save(ctx context.Context, c delivery.Change) error {
 	}
 }
 
-// floor is up to where a consumer is durably done, whoever delivers to it.
-func (k *consumer) floor(ctx context.Context) (uint64, error) {
-	p := positions{state: k.e.store.State, consumer: k.cfg.Name, partitions: k.e.store.Log.Partitions()}
+// floor is up to where a consumer is durably done, whoever delivers to it; 0 when it has never run.
+func floor(ctx context.Context, store *eventlog.Store, consumer string) (uint64, error) {
+	p := positions{state: store.State, consumer: consumer, partitions: store.Log.Partitions()}
 	s, ok, err := p.read(ctx)
 	if err != nil || !ok {
 		return 0, err

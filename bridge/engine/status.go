@@ -90,8 +90,8 @@ func problems(s bridge.Status, waiting bool) (p []string) {
 		case bridge.Refused, bridge.Unhealthy, bridge.Retrying:
 			p = append(p, fmt.Sprintf("consumer %s: %s since %s: %s", c.Name, c.Health, c.Since.Format(time.RFC3339), c.Error))
 		}
-		if c.Overtaken > 0 && c.Overtaken < (7*24*time.Hour).Seconds() {
-			p = append(p, fmt.Sprintf("consumer %s loses data in %v at this pace: retention reaches its position", c.Name, time.Duration(c.Overtaken*float64(time.Second)).Round(time.Minute)))
+		if c.Overtaken > 0 && c.Overtaken < alarming.Seconds() {
+			p = append(p, fmt.Sprintf("consumer %s loses data in %s at this pace: retention reaches its position", c.Name, days(c.Overtaken)))
 		}
 		if c.Dead > 0 {
 			p = append(p, fmt.Sprintf("consumer %s: %d dead letters: stixbridge dlq list %s", c.Name, c.Dead, c.Name))
@@ -181,31 +181,8 @@ func (k *consumer) status(log bridge.LogStatus) bridge.ConsumerStatus {
 			s.Held["on_delete"] += n
 		}
 	}
-	s.Overtaken = overtaken(log, s, time.Now())
+	s.Overtaken = forecast{log: log, growth: k.e.growth.perSecond(), maxAge: time.Duration(k.e.cfg.Config.NATS.MaxAge)}.overtaken(s)
 	return s
-}
-
-// forecastFrom is how much history a forecast needs: a first import says nothing about the pace.
-const forecastFrom = 10 * time.Minute
-
-// overtaken forecasts when retention reaches a consumer's position, in seconds; 0 when it does not. By age: the oldest event not dealt with
-// leaves the log at max_age. By size: the log's first event moves on as fast as it grew.
-func overtaken(l bridge.LogStatus, c bridge.ConsumerStatus, now time.Time) float64 {
-	if c.Lag == 0 || l.Events == 0 || l.MaxBytes <= 0 {
-		return 0
-	}
-	span := l.Newest.Sub(l.Oldest).Seconds()
-	if span < forecastFrom.Seconds() || l.Bytes == 0 {
-		return 0
-	}
-	perSecond := float64(l.Events) / span
-	room := float64(l.MaxBytes-int64(l.Bytes)) / (float64(l.Bytes) / float64(l.Events)) // events until the first one is dropped
-	ahead := float64(c.Position) - float64(l.FirstSeq)                                  // events that may be dropped before ours
-	pace := perSecond - c.Rate                                                          // how fast the distance shrinks
-	if pace <= 0 {
-		return 0
-	}
-	return max(room+ahead, 0) / pace
 }
 
 // rate is the mean over the last minute, from samples every five seconds.

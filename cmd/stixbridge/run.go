@@ -52,6 +52,9 @@ func (c *runCmd) Run(a *app) (err error) {
 	if errors.Is(err, engine.ErrRenamed) {
 		return wrong(err)
 	}
+	if err != nil && a.ctx.Err() != nil && !c.Once {
+		return nil // told to stop before it had begun
+	}
 	if err != nil {
 		return err
 	}

@@ -41,8 +41,8 @@ type Options struct {
 	Validate func(stix.Object) error
 	// Diff returns the RFC 6902 patch from a to b; nil: no reverse patches are made.
 	Diff func(a, b stix.Object) (json.RawMessage, error)
-	// Pressure blocks while the log must not grow; nil: it may.
-	Pressure func(ctx context.Context) error
+	// Pressure blocks while the log must not grow by so many bytes; nil: it may.
+	Pressure func(ctx context.Context, bytes int64) error
 	// Expiry is told of every projected entry that has an end of validity; nil: nobody cares.
 	Expiry     func(validUntil string, at uint64)
 	OnHealth   func(error)

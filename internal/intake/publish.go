@@ -21,7 +21,7 @@ func (in *Intake) publish() error {
 			return nil
 		case g := <-in.groups:
 			if in.opt.Pressure != nil && len(g.msgs) > 0 {
-				if err := in.opt.Pressure(in.ctx); err != nil {
+				if err := in.opt.Pressure(in.ctx, weight(g.msgs)); err != nil {
 					return err
 				}
 			}
@@ -38,6 +38,20 @@ func (in *Intake) publish() error {
 			}
 		}
 	}
+}
+
+// weight is about what the server counts for messages, in bytes.
+func weight(msgs []*nats.Msg) (n int64) {
+	const frame = 64 // of a record, and of what the commit adds to the headers
+	for _, m := range msgs {
+		n += int64(len(m.Subject) + len(m.Data) + frame)
+		for key, values := range m.Header {
+			for _, v := range values {
+				n += int64(len(key) + len(v) + 4)
+			}
+		}
+	}
+	return n
 }
 
 // Points between two writes, for tests.
