@@ -58,12 +58,26 @@ func (b *Blobs) Get(ctx context.Context, ref string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("payload %s: %w", ref, err)
 	}
-	data, err := store.GetBytes(ctx, name) // the store checks the digest
-	if err != nil {
-		return nil, fmt.Errorf("payload %s: %w", ref, err)
+	for try := 0; ; try++ {
+		data, err := store.GetBytes(ctx, name) // the store checks the digest
+		if err == nil {
+			return data, nil
+		}
+		// A replica that is behind has none of it, or not yet all.
+		behind := errors.Is(err, jetstream.ErrObjectNotFound) || errors.Is(err, jetstream.ErrDigestMismatch)
+		if !behind || try == lagging {
+			return nil, fmt.Errorf("payload %s: %w", ref, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("payload %s: %w", ref, err)
+		case <-time.After(time.Duration(try+1) * 100 * time.Millisecond):
+		}
 	}
-	return data, nil
 }
+
+// lagging is how often a payload that a replica does not hold is asked for again: for about 1.5 s.
+const lagging = 5
 
 // Delete removes a payload.
 func (b *Blobs) Delete(ctx context.Context, ref string) error {

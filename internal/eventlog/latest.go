@@ -307,12 +307,12 @@ func (l *Latest) Of(ctx context.Context, typ, id string) ([]Entry, error) {
 
 // At returns the entry at a sequence of STIX_LATEST; false when it was replaced since.
 func (l *Latest) At(ctx context.Context, at uint64) (Entry, bool, error) {
-	m, err := l.stream.GetMsg(ctx, at)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return Entry{}, false, nil
-	}
+	m, ok, err := ofLeader(ctx, l.nc, StreamLatest, question{Seq: at})
 	if err != nil {
 		return Entry{}, false, fmt.Errorf("%s: %w", StreamLatest, err)
+	}
+	if !ok {
+		return Entry{}, false, nil
 	}
 	e, err := entry(m.Subject, m.Header, m.Data, m.Sequence)
 	return e, err == nil, err

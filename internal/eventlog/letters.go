@@ -148,12 +148,12 @@ func (d Letter) Event() (bridge.Event, error) {
 
 // Get returns one letter; false when there is none of that sequence.
 func (l *Letters) Get(ctx context.Context, seq uint64) (Letter, bool, error) {
-	m, err := l.stream.GetMsg(ctx, seq)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return Letter{}, false, nil
-	}
+	m, ok, err := ofLeader(ctx, l.nc, StreamLetters, question{Seq: seq})
 	if err != nil {
 		return Letter{}, false, fmt.Errorf("dead letter %d: %w", seq, err)
+	}
+	if !ok {
+		return Letter{}, false, nil
 	}
 	return letter(m), true, nil
 }
@@ -177,12 +177,12 @@ func (l *Letters) Scan(ctx context.Context, name string, yield func(Letter) erro
 		return fmt.Errorf("%s: %w", StreamLetters, err)
 	}
 	for seq := info.State.FirstSeq; info.State.Msgs > 0 && seq <= info.State.LastSeq; {
-		m, err := l.stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(filter))
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return nil
-		}
+		m, ok, err := ofLeader(ctx, l.nc, StreamLetters, question{Seq: seq, NextOf: filter})
 		if err != nil {
 			return fmt.Errorf("%s: %w", StreamLetters, err)
+		}
+		if !ok {
+			return nil
 		}
 		if err := yield(letter(m)); err != nil {
 			return err

@@ -66,12 +66,12 @@ func (l *Log) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
 			return lo - min(lo, 1), nil
 		}
 		mid := lo + (hi-lo)/2
-		r, err := l.stream.GetMsg(ctx, mid, jetstream.WithGetMsgSubject(Prefix+">")) // the first one at or after mid
+		r, ok, err := ofLeader(ctx, l.nc, StreamEvents, question{Seq: mid, NextOf: Prefix + ">"}) // the first one at or after mid
 		switch {
-		case errors.Is(err, jetstream.ErrMsgNotFound):
-			hi = mid
 		case err != nil:
 			return 0, fmt.Errorf("event log at %s: %w", t.Format(time.RFC3339), err)
+		case !ok:
+			hi = mid
 		case r.Time.Before(t):
 			lo = r.Sequence + 1
 		default:

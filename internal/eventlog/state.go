@@ -24,21 +24,21 @@ var ErrChanged = errors.New("changed by somebody else")
 
 // Get reads a key into a pointer and returns its revision; 0 when there is none.
 func (s *State) Get(ctx context.Context, key string, into any) (uint64, error) {
-	e, err := s.kv.Get(ctx, key)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return 0, nil
-	}
+	m, ok, err := ofLeader(ctx, s.nc, streamState, question{LastOf: "$KV." + BucketState + "." + key})
 	if err != nil {
 		return 0, fmt.Errorf("state %s: %w", key, err)
 	}
-	if raw, ok := into.(*json.RawMessage); ok {
-		*raw = e.Value()
-		return e.Revision(), nil
+	if !ok || one(m.Header, "KV-Operation") != "" || one(m.Header, "Nats-Marker-Reason") != "" { // deleted, or a mark that it was
+		return 0, nil
 	}
-	if err := json.Unmarshal(e.Value(), into); err != nil {
+	if raw, ok := into.(*json.RawMessage); ok {
+		*raw = m.Data
+		return m.Sequence, nil
+	}
+	if err := json.Unmarshal(m.Data, into); err != nil {
 		return 0, fmt.Errorf("state %s is damaged: %w", key, err)
 	}
-	return e.Revision(), nil
+	return m.Sequence, nil
 }
 
 // Put writes a key, whoever wrote it last, and returns the revision.
