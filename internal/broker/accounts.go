@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -135,6 +136,14 @@ func (b *Broker) apply(name string, c *jwt.AccountClaims) error {
 	}
 	b.server.UpdateAccountClaims(acc, c)
 	return nil
+}
+
+// Accounts names the outside accounts that are let in now.
+func (b *Broker) Accounts() []string {
+	if b.server == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(b.door.members()))
 }
 
 // Connected counts the connections of an outside account.

@@ -122,7 +122,7 @@ func (r *rig) secrets() (ask []question) {
 		ask = append(ask,
 			question{what, "$JS.API.STREAM.MSG.GET." + stream, fmt.Sprintf(`{"last_by_subj":%q}`, subject)},
 			question{what, "$JS.API.DIRECT.GET." + stream, fmt.Sprintf(`{"last_by_subj":%q}`, subject)},
-			question{what, "$JS.API.DIRECT.GET." + stream, fmt.Sprintf(`{"next_by_subj":">","seq":1,"batch":100}`)},
+			question{what, "$JS.API.DIRECT.GET." + stream, `{"next_by_subj":">","seq":1,"batch":100}`},
 			question{what, "$JS.API.DIRECT.GET." + stream, `{"multi_last":[">"],"batch":100}`},
 			question{what, "$JS.API.DIRECT.GET." + stream + "." + subject, ""},
 			question{what, "$JS.API.STREAM.MSG.GET." + stream, fmt.Sprintf(`{"seq":%d}`, max(seq, 1))},

@@ -115,7 +115,7 @@ func wait(ctx context.Context, d time.Duration) {
 
 // update brings accounts and desks to the records.
 func (h *house) update(ctx context.Context) error {
-	all, err := List(ctx, h.store.State)
+	all, err := h.list(ctx)
 	if err != nil {
 		return err
 	}
@@ -151,6 +151,32 @@ func (h *house) update(ctx context.Context) error {
 		failed = errors.Join(failed, h.b.SetAccounts(accounts))
 	}
 	return failed
+}
+
+// list returns the records. A list that was cut short, by a server that went away or by our own end, must not turn anybody out: who is
+// served and is not in it is asked for by name.
+func (h *house) list(ctx context.Context) ([]Subscriber, error) {
+	all, err := List(ctx, h.store.State)
+	if err != nil {
+		return nil, err
+	}
+	listed := map[string]bool{}
+	for _, s := range all {
+		listed[s.Name] = true
+	}
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(append(h.b.Accounts(), slices.Collect(maps.Keys(h.desks))...)))) {
+		if listed[name] {
+			continue
+		}
+		s, err := Get(ctx, h.store.State, name)
+		switch {
+		case err == nil:
+			all = append(all, s)
+		case !errors.Is(err, ErrUnknown):
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // fit reports whether a subscriber may be let in, and says once when not.

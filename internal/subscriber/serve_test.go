@@ -183,7 +183,7 @@ func TestSubscribersOutlastARestartAndClientsReconnectByThemselves(t *testing.T)
 			if err != nil {
 				return err
 			}
-			for m := range batch.Messages() {
+			if m := <-batch.Messages(); m != nil {
 				if !strings.Contains(string(m.Data()), fmt.Sprint("life ", i)) {
 					t.Errorf("received %s", m.Data())
 				}

@@ -123,8 +123,7 @@ func TestEveryKindOfLineIsValid(t *testing.T) {
 }
 
 func TestTheSchemaNamesWhatTheCodeHas(t *testing.T) {
-	var names func(reflect.Type) []string
-	names = func(typ reflect.Type) (all []string) {
+	names := func(typ reflect.Type) (all []string) {
 		for i := range typ.NumField() {
 			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
 			all = append(all, name)
