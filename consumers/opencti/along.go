@@ -85,18 +85,13 @@ var errRestless = errors.New("what an event refers to changed again and again wh
 // That is enough because whoever sends an object's own event has waited before until Current knows it (see settled).
 func (c *call) follow(ctx context.Context, cards []*card, round int) ([]*card, error) {
 	if round == maxRounds {
-		c.s.adrift.put(cards)
-		return nil, errRestless
+		return nil, c.adrift(cards, errRestless)
 	}
 	newer, stand, err := c.s.overtaken(ctx, cards)
 	if err != nil {
-		c.s.adrift.put(cards)
-		return nil, err
+		return nil, c.adrift(cards, err)
 	}
 	c.s.adrift.settled(stand)
-	if c.batch != nil { // else nobody knows whether they arrived
-		c.s.memory.add(stand)
-	}
 	if len(newer) == 0 {
 		return nil, nil
 	}
@@ -106,9 +101,18 @@ func (c *call) follow(ctx context.Context, cards []*card, round int) ([]*card, e
 		err = c.lost
 	}
 	if err != nil {
-		c.s.adrift.put(newer)
+		return nil, c.adrift(newer, err)
 	}
-	return arrived, err
+	return arrived, nil
+}
+
+// adrift notes what may be the older version on the queue, and returns why nothing was done about it yet.
+func (c *call) adrift(cards []*card, why error) error {
+	c.s.adrift.put(cards)
+	for _, card := range cards {
+		c.s.memory.forget(card.object.ID())
+	}
+	return why
 }
 
 // overtaken returns what is to be sent after the cards where the platform is to hold something else by now, and the ids of the others.

@@ -50,8 +50,9 @@ type call struct {
 	batch  []bridge.Event
 	bundle string
 	failed bridge.BatchError
-	lost   error // why one of the last sent that is no event of the batch did not arrive
-	n      int   // messages so far
+	lost   error           // why one of the last sent that is no event of the batch did not arrive
+	n      int             // messages so far
+	unsure map[string]bool // what others sent and may come after what refers to it
 }
 
 // deliver sends what a batch comes to, and sees to it that nothing that went along stays behind its newest version.
@@ -67,11 +68,11 @@ func (c *call) deliver(ctx context.Context, cards []*card) error {
 // or failed, with the cards of what went along and arrived. Errors of events are in failed; an error returned says that nothing was sent.
 func (c *call) send(ctx context.Context, cards []*card) (arrived []*card, err error) {
 	p := c.s.plan(c.bundle, cards)
-	c.lost = nil
+	c.lost, c.unsure = nil, map[string]bool{}
 	var out outlet = &door{call: c}
 	size := len(cards)
 	if c.ses.publisher != nil {
-		out, size = &queue{call: c, envelope: c.s.envelope(c.ses), stream: c.ses.publisher.Stream(ctx)}, chunkSize
+		out, size = &queue{call: c, envelope: c.s.envelope(c.ses), stream: c.ses.publisher.Stream(ctx), flight: newFlight()}, chunkSize
 	}
 	var sent []piece
 	for chunk := p.chunk(size); len(chunk) > 0; chunk = p.chunk(size) {
@@ -91,9 +92,14 @@ func (c *call) send(ctx context.Context, cards []*card) (arrived []*card, err er
 		}
 		sent = append(sent, pieces...)
 	}
-	failed := out.wait()
+	failed, sure := out.wait()
 	if ctx.Err() != nil {
 		c.s.adrift.add(sent, failed)
+	}
+	for id, f := range p.others { // which wait for none of ours: those have landed
+		if !sure || !f.landed(ctx) {
+			c.unsure[id] = true
+		}
 	}
 	return c.settle(sent, failed), nil
 }
@@ -116,8 +122,8 @@ func (c *call) skip(cards []*card, err error) {
 type outlet interface {
 	// send hands pieces over, in order, and sets their work.
 	send(ctx context.Context, pieces []piece) error
-	// wait returns what was not taken, by its place among all pieces sent.
-	wait() map[int]error
+	// wait returns what was not taken, by its place among all pieces sent; sure: all was, at the first try.
+	wait() (failed map[int]error, sure bool)
 }
 
 // queue is the platform's RabbitMQ.
@@ -126,6 +132,7 @@ type queue struct {
 	envelope
 	stream *amqp.Stream
 	works  []*work
+	flight *flight
 }
 
 func (q *queue) send(ctx context.Context, pieces []piece) error {
@@ -133,7 +140,7 @@ func (q *queue) send(ctx context.Context, pieces []piece) error {
 	if err != nil {
 		return err
 	}
-	msgs := make([]amqp.Message, len(pieces))
+	msgs, ids := make([]amqp.Message, len(pieces)), make([]string, 0, len(pieces))
 	size := 0
 	for i := range pieces {
 		pieces[i].work = work
@@ -141,28 +148,34 @@ func (q *queue) send(ctx context.Context, pieces []piece) error {
 		msgs[i] = q.message(q.batch, pieces[i], q.n)
 		size += len(msgs[i].Body)
 		q.works = append(q.works, work)
+		if !pieces[i].gone {
+			ids = append(ids, pieces[i].id)
+		}
 	}
 	q.stream.Send(msgs...)
+	q.s.memory.board(q.flight, ids)
 	q.s.published(size)
 	return nil
 }
 
-func (q *queue) wait() map[int]error {
-	err := q.stream.Wait()
-	var failed *amqp.Failed
-	if err == nil || !errors.As(err, &failed) {
-		return nil // the stream names each message that failed
-	}
+func (q *queue) wait() (map[int]error, bool) {
+	failed := &amqp.Failed{}
+	_ = errors.As(q.stream.Wait(), &failed) // any error names the messages that failed
 	for i := range failed.Errors {
 		q.s.works.giveBack(q.works[i], 1)
 	}
-	return failed.Errors
+	sure := len(failed.Errors) == 0 && !q.stream.Resent()
+	q.s.memory.land(q.flight, sure)
+	return failed.Errors, sure
 }
+
+// errUnsure is an object that another call sent, on a connection that was lost.
+var errUnsure = errors.New("what it refers to was sent by another delivery whose connection was lost: it may come first")
 
 // settle sorts what became of the messages into what became of the events. It returns what went along and arrived.
 func (c *call) settle(sent []piece, errs map[int]error) (arrived []*card) {
 	missing := map[string]error{} // what did not arrive though it may the next time, and what refers to it
-	var known []string
+	var known, own []string
 	count := 0
 	for i, one := range sent {
 		err := errs[i]
@@ -171,8 +184,12 @@ func (c *call) settle(sent []piece, errs map[int]error) (arrived []*card) {
 		}
 		err, final := c.judge(one, err)
 		for _, ref := range one.card.refs {
-			if missing[ref] != nil && err == nil {
+			switch {
+			case err != nil:
+			case missing[ref] != nil:
 				err = missing[ref]
+			case c.unsure[ref]:
+				err = errUnsure
 			}
 		}
 		switch {
@@ -188,14 +205,14 @@ func (c *call) settle(sent []piece, errs map[int]error) (arrived []*card) {
 		case one.gone:
 			c.s.memory.forget(one.id)
 		case one.card.event >= 0:
-			known = append(known, one.id)
+			known, own = append(known, one.id), append(own, one.id)
 			c.s.works.note(one.work, c.batch[one.card.event])
 		default:
-			arrived = append(arrived, one.card)
+			known, arrived = append(known, one.id), append(arrived, one.card)
 		}
 	}
 	c.s.memory.add(known)
-	c.s.adrift.settled(known)
+	c.s.adrift.settled(own)
 	c.s.counts.sent(count)
 	return arrived
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rabbitmq/amqp091-go"
 
 	"github.com/stixbridge/stixbridge/bridge"
@@ -148,4 +149,48 @@ func TestWhatACallThatWasCutOffLeftBehindIsNotTheLastWord(t *testing.T) {
 		}
 		return last["description"] == "new"
 	})
+}
+
+func TestWhatAnotherCallHasHandedOverIsWaitedForAndNotSentTwice(t *testing.T) {
+	g := amqpRig(t)
+	m, hit := malware(t, 1), indicator(t, 2, "")
+	g.asserts("feed", m, hit)
+	for _, c := range []struct {
+		name string
+		sure bool
+		want string
+	}{
+		{"it arrived", true, "none"},
+		{"it had to be sent again, and may come last", false, "plain"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g.s.memory.clear()
+			other := newFlight()
+			g.s.memory.board(other, []string{m.ID()})
+			done := make(chan error, 1)
+			go func() { done <- g.s.Deliver(t.Context(), g.creates(relationship(t, 3, hit, m, ""))) }()
+			var got []string
+			g.p.Await("what is not on the other flight is on the queue", func() bool {
+				for _, d := range g.queued() {
+					got = append(got, content(t, d)["id"].(string))
+				}
+				return len(got) == 2
+			})
+			select {
+			case err := <-done:
+				t.Errorf("the other call was not waited for: %v", err)
+			default:
+			}
+			g.s.memory.land(other, c.sure)
+			if err := <-done; kind(err) != c.want && kind(err) != "batch: "+c.want {
+				t.Errorf("%s: %v", kind(err), err)
+			}
+			if d := cmp.Diff([]string{hit.ID(), nid("relationship", 3)}, got); d != "" {
+				t.Error(d)
+			}
+			if g.s.memory.has(hit.ID()) != true || len(g.s.memory.flying) != 0 {
+				t.Errorf("memory: %v, %v", g.s.memory.young, g.s.memory.flying)
+			}
+		})
+	}
 }

@@ -55,4 +55,4 @@ func (d *door) send(ctx context.Context, pieces []piece) error {
 	return d.s.explain(err)
 }
 
-func (d *door) wait() map[int]error { return nil }
+func (d *door) wait() (map[int]error, bool) { return nil, true }

@@ -31,14 +31,24 @@ var foreign = func() map[string]bool {
 // outward is an object in the form in which it may go to a platform: without orders, and without what belongs to another platform.
 type outward struct {
 	object   stix.Object
-	refs     []string // ids on its top level, which is what the platform resolves
+	refs     []string // ids on its top level, which is what the platform resolves; none when it is not sent anyway
 	inferred bool     // a platform's rules made it: its worker passes over such objects
+}
+
+// ends are references without which the platform takes no object.
+var ends = map[string]bool{"source_ref": true, "target_ref": true, "sighting_of_ref": true}
+
+// supported reports whether the platform takes the object behind an id.
+func supported(id string) bool {
+	typ, _, ok := strings.Cut(id, "--")
+	return !ok || stix.OpenCTITypes(typ)
 }
 
 // clean brings an object into that form. It reads the object once, and writes it only where something has to change.
 func clean(o stix.Object) (out outward, err error) {
 	var there []string
 	var extensions, markings json.RawMessage
+	fit := supported(o.ID())
 	for k, v := range o.Members() {
 		switch {
 		case foreign[k]:
@@ -48,11 +58,17 @@ func clean(o stix.Object) (out outward, err error) {
 		case k == "object_marking_refs":
 			markings = v
 		case strings.HasSuffix(k, "_ref"):
-			if id := text(v); id != "" {
+			if id := text(v); supported(id) && id != "" {
 				out.refs = append(out.refs, id)
+			} else if ends[k] {
+				fit = false
 			}
 		case strings.HasSuffix(k, "_refs"):
-			out.refs = append(out.refs, texts(v)...)
+			for _, id := range texts(v) {
+				if supported(id) {
+					out.refs = append(out.refs, id)
+				}
+			}
 		}
 	}
 	if len(there) > 0 {
@@ -77,6 +93,9 @@ func clean(o stix.Object) (out outward, err error) {
 		out.inferred = ok && string(raw) == "true"
 	}
 	out.object = o
+	if !fit {
+		out.refs = nil
+	}
 	return out, nil
 }
 

@@ -29,13 +29,14 @@ type plan struct {
 	cards  []*card
 	own    map[string]int // id of an object that is imported → its place in cards
 	taken  []bool
-	next   int              // before it all are taken
-	along  map[string]*card // what goes along; nil: looked for, and it does not
-	looked []*card          // of along, in the order in which it was found
+	next   int                // before it all are taken
+	along  map[string]*card   // what goes along; nil: looked for, and it does not
+	looked int                // how many of them do
+	others map[string]*flight // what other calls have handed over and is not confirmed yet
 }
 
 func (s *sink) plan(bundle string, cards []*card) *plan {
-	p := &plan{s: s, bundle: bundle, cards: cards, own: make(map[string]int, len(cards)), taken: make([]bool, len(cards)), along: map[string]*card{}}
+	p := &plan{s: s, bundle: bundle, cards: cards, own: make(map[string]int, len(cards)), taken: make([]bool, len(cards)), along: map[string]*card{}, others: map[string]*flight{}}
 	for i, c := range cards {
 		if !c.gone {
 			p.own[c.object.ID()] = i
@@ -133,7 +134,14 @@ func (p *plan) complete(ctx context.Context, refers []*card) (found []*card, err
 				if _, own := p.own[id]; own {
 					continue
 				}
-				if _, asked := p.along[id]; asked || p.s.memory.has(id) || stix.KnownMarking(id) {
+				if _, asked := p.along[id]; asked || p.others[id] != nil || stix.KnownMarking(id) {
+					continue
+				}
+				known, flight := p.s.memory.knows(id)
+				if flight != nil {
+					p.others[id] = flight
+				}
+				if known || flight != nil {
 					continue
 				}
 				p.along[id] = nil
@@ -144,13 +152,13 @@ func (p *plan) complete(ctx context.Context, refers []*card) (found []*card, err
 		if err != nil {
 			return nil, err
 		}
-		if len(p.looked)+len(refers) > maxAlong {
+		if p.looked+len(refers) > maxAlong {
 			return nil, bridge.Permanent(fmt.Errorf("more than %d objects would have to go along", maxAlong))
 		}
 		for _, c := range refers {
 			p.along[c.object.ID()] = c
 		}
-		p.looked, found = append(p.looked, refers...), append(found, refers...)
+		p.looked, found = p.looked+len(refers), append(found, refers...)
 	}
 	return found, nil
 }

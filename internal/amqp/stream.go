@@ -18,6 +18,7 @@ type Stream struct {
 	slots []*slot // by message; nil: not handed over
 	e     *epoch  // that they were handed to
 	err   error   // why no more are handed over until Wait
+	again bool    // something was handed over twice
 }
 
 // Stream begins one; ctx is for all of its calls.
@@ -81,8 +82,12 @@ func (s *Stream) Wait() error {
 	return failed.orNil()
 }
 
+// Resent reports whether anything had to be sent again, so that messages of other calls may lie between.
+func (s *Stream) Resent() bool { return s.again }
+
 // resend hands over once more what is left.
 func (s *Stream) resend(todo []int) {
+	s.again = true
 	if s.e, s.err = s.p.current(s.ctx); s.err != nil {
 		return
 	}
