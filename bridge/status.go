@@ -31,7 +31,8 @@ type LogStatus struct {
 	Oldest   time.Time `json:"oldest,omitzero"`
 	Newest   time.Time `json:"newest,omitzero"`
 	Erased   int       `json:"erased"`
-	Missing  int       `json:"missing"` // deleted messages that no erasure accounts for: corruption
+	Missing  int       `json:"missing"`        // deleted messages that no erasure accounts for: corruption
+	Away     []string  `json:"away,omitempty"` // servers of the cluster that do not hold it now
 }
 
 // LatestStatus describes STIX_LATEST.

@@ -42,6 +42,7 @@ type consumer struct {
 	in      *intake.Intake // of an enricher
 	share   []int          // the partitions that are ours now
 	standby error
+	failed  error // why this process could not be a member
 }
 
 func (e *Engine) newConsumer(ctx context.Context, c config.Consumer) (*consumer, error) {
@@ -170,8 +171,8 @@ func (k *consumer) renew(share []int) error {
 	return nil
 }
 
-// run is a member of the consumer's group until ctx ends: it delivers its share. Who was expelled joins again. Any other lasting error of a
-// runner ends this consumer in this process, and only this one; status shows it.
+// run is a member of the consumer's group until ctx ends: it delivers its share. Who was expelled, or could not write to the event log, joins
+// again; status says why it does not deliver. Only an error that no retry mends ends the consumer, and no other.
 func (k *consumer) run(ctx context.Context) error {
 	g := &group.Group{
 		State: k.e.store.State, Consumer: k.cfg.Name, Partitions: k.e.store.Log.Partitions(), Alone: k.e.b.Embedded(), Log: k.e.log,
@@ -186,14 +187,13 @@ func (k *consumer) run(ctx context.Context) error {
 		err := g.Run(ctx)
 		k.setShare(nil, nil)
 		switch {
-		case ctx.Err() != nil:
+		case ctx.Err() != nil, errors.Is(err, delivery.ErrFinal):
 			return err
 		case errors.Is(err, delivery.ErrFenced), errors.Is(err, group.ErrExpelled):
 			k.log.Warn("lost its partitions, joins again", "error", err)
-		case transient(err):
-			k.log.Warn("the event log does not answer, tries again", "error", err)
 		default:
-			return err
+			k.fail(err)
+			k.log.Error("cannot deliver, tries again", "error", err)
 		}
 		if pause(ctx, time.Second) != nil {
 			return nil
@@ -258,6 +258,16 @@ func (k *consumer) setShare(share []int, standby error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.share, k.standby = share, standby
+	if share != nil || standby != nil {
+		k.failed = nil
+	}
+}
+
+// fail notes why this process cannot be a member of the group now.
+func (k *consumer) fail(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.failed = err
 }
 
 // publish makes what an enricher answered durable, under the enricher's name.

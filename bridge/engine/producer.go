@@ -75,6 +75,9 @@ func (p *producer) run(ctx context.Context) error {
 		if time.Since(begun) > 5*time.Minute {
 			wait = time.Second
 		}
+		if transient(err) {
+			wait = min(wait, 4*time.Second)
+		}
 		if pause(ctx, wait) != nil {
 			return nil
 		}

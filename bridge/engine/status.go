@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -65,6 +66,13 @@ func storeStatus(ctx context.Context, st *eventlog.Store) (l bridge.LogStatus, n
 	if l.Erased, err = eventlog.ErasedSince(ctx, st.State, info.State.FirstSeq); err != nil {
 		return l, n, err
 	}
+	if c := info.Cluster; c != nil {
+		for _, r := range c.Replicas {
+			if r.Offline || !r.Current && r.Active > awayAfter {
+				l.Away = append(l.Away, r.Name)
+			}
+		}
+	}
 	l.Missing = max(info.State.NumDeleted-l.Erased, 0)
 	li, err := st.Latest.Info(ctx)
 	if err != nil {
@@ -74,10 +82,16 @@ func storeStatus(ctx context.Context, st *eventlog.Store) (l bridge.LogStatus, n
 	return l, n, nil
 }
 
+// awayAfter is how long a replica may be silent.
+const awayAfter = 10 * time.Second
+
 // problems are what a person should act on, most urgent first.
 func problems(s bridge.Status, waiting bool) (p []string) {
 	if s.Log.Missing > 0 {
 		p = append(p, fmt.Sprintf("event log: %d events are gone that no erasure accounts for: the store is damaged; restore a backup", s.Log.Missing))
+	}
+	if len(s.Log.Away) > 0 {
+		p = append(p, fmt.Sprintf("event log: server %s is away or far behind; when most are, nothing can be stored", strings.Join(s.Log.Away, ", ")))
 	}
 	if waiting {
 		p = append(p, "event log: nearly full while a protected consumer has not read its oldest events; producers wait")
@@ -162,6 +176,9 @@ func (k *consumer) status(log bridge.LogStatus) bridge.ConsumerStatus {
 	k.mu.Lock()
 	if k.standby != nil {
 		s.Health, s.Error = bridge.Idle, standingBy+k.standby.Error()
+	}
+	if k.failed != nil {
+		s.Health, s.Error = bridge.Unhealthy, k.failed.Error()
 	}
 	if len(k.share) > 0 {
 		s.Members = 1

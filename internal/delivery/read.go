@@ -42,7 +42,7 @@ func (r *Runner) read(ctx context.Context) error {
 		return err
 	}
 	if last < from {
-		return fmt.Errorf("%w: the event log ends at %d, before this consumer's position %d: an older log was restored. Restore the position that belongs to it, or reset the consumer", errFinal, last, from)
+		return fmt.Errorf("%w: the event log ends at %d, before this consumer's position %d: an older log was restored. Restore the position that belongs to it, or reset the consumer", ErrFinal, last, from)
 	}
 	if first > from+1 {
 		r.lose(from+1, first-1)
@@ -95,7 +95,7 @@ func (r *Runner) take(ctx context.Context, i Item) error {
 	}
 	e := i.Event
 	if i.Partition < 0 || i.Partition >= r.cfg.Partitions {
-		return fmt.Errorf("%w: event %d is of partition %d, and this consumer's position has %d", errFinal, e.Seq, i.Partition, r.cfg.Partitions)
+		return fmt.Errorf("%w: event %d is of partition %d, and this consumer's position has %d", ErrFinal, e.Seq, i.Partition, r.cfg.Partitions)
 	}
 	if err := r.gap(ctx, e.Seq); err != nil {
 		return err

@@ -240,7 +240,7 @@ func (r *Runner) again(ctx context.Context, part string, f func() error) error {
 			}
 			return nil
 		}
-		if errors.Is(err, ErrFenced) || errors.Is(err, errFinal) {
+		if errors.Is(err, ErrFenced) || errors.Is(err, ErrFinal) {
 			return err
 		}
 		if ctx.Err() != nil {
@@ -253,8 +253,8 @@ func (r *Runner) again(ctx context.Context, part string, f func() error) error {
 	}
 }
 
-// errFinal marks errors that no retry mends.
-var errFinal = errors.New("it cannot go on")
+// ErrFinal marks errors of a run that no other run mends: the position and the log do not belong together.
+var ErrFinal = errors.New("it cannot go on")
 
 func pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)

@@ -56,14 +56,17 @@ type Lease struct {
 	renewed time.Time // when the last renewal that succeeded was asked for
 }
 
+// held are the leases that this process renews now: a record of its own that is not among them is what was left of one that it lost.
+var held sync.Map
+
 // Acquire takes the lease of a name. When another live process holds it, it waits until that one has not renewed for LeaseTTL; with
-// wait false it returns ErrHeld at once.
+// wait false it returns ErrHeld at once. A lease that is free and cannot be written for LeaseTTL is an error.
 func Acquire(ctx context.Context, s *State, name, what string, wait bool) (*Lease, error) {
 	key := "lease." + name
 	me := process
 	me.What = what
 	var seen uint64
-	var since time.Time
+	var since, failing time.Time
 	for {
 		var o Owner
 		rev, err := s.Get(ctx, key, &o)
@@ -77,15 +80,26 @@ func Acquire(ctx context.Context, s *State, name, what string, wait bool) (*Leas
 		if err != nil {
 			return nil, err
 		}
-		free := rev == 0 || o.Nonce == "" || o.Gone() || (rev == seen && time.Since(since) > LeaseTTL)
+		_, ours := held.Load(key)
+		free := rev == 0 || o.Nonce == "" || (o.Nonce == process.Nonce && !ours) || o.Gone() || (rev == seen && time.Since(since) > LeaseTTL)
 		if free {
 			asked := time.Now()
 			rev, err = s.Swap(ctx, key, me, rev)
 			if err == nil {
 				return hold(s, key, me, rev, asked), nil
 			}
-			if !errors.Is(err, ErrChanged) && (!wait || ctx.Err() != nil) {
+			if errors.Is(err, ErrChanged) {
+				continue
+			}
+			if failing.IsZero() {
+				failing = time.Now()
+			}
+			if !wait || ctx.Err() != nil || time.Since(failing) > LeaseTTL {
 				return nil, err
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(LeaseTTL / 20):
 			}
 			continue
 		}
@@ -106,12 +120,14 @@ func Acquire(ctx context.Context, s *State, name, what string, wait bool) (*Leas
 func hold(s *State, key string, o Owner, rev uint64, asked time.Time) *Lease {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &Lease{state: s, key: key, owner: o, rev: rev, stop: stop, done: make(chan struct{}), gone: make(chan struct{}), renewed: asked}
+	held.Store(key, l)
 	go l.renew(ctx)
 	return l
 }
 
 func (l *Lease) renew(ctx context.Context) {
 	defer close(l.done)
+	defer held.CompareAndDelete(l.key, l)
 	last := l.renewed
 	t := time.NewTicker(LeaseTTL / 4)
 	defer t.Stop()

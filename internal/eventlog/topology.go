@@ -80,6 +80,11 @@ func Provision(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, l Lay
 		MaxMsgSize: 8 << 20,
 		Metadata:   map[string]string{metaSchema: strconv.Itoa(Schema), metaPartitions: strconv.Itoa(l.Partitions)},
 	}
+	if l.Replicas > 1 {
+		// nats-server 2.15.2 tears a compressed block when a replica is killed and replays its log ("smb.truncate: … s2: unsupported
+		// input"): the replica never joins the others again and answers as if it were alone.
+		events.Compression = jetstream.NoCompression
+	}
 	latest := jetstream.StreamConfig{
 		Name: StreamLatest, Description: "stixbridge: each object as each producer last asserted it, latest.v1.<type>.<id>.<producer>; a projection of STIX",
 		Subjects: []string{"latest.v1.*.*.*", "checkpoint.v1.*"}, Storage: jetstream.FileStorage, Replicas: l.Replicas,
@@ -222,6 +227,9 @@ func ensure(ctx context.Context, js jetstream.JetStream, want jetstream.StreamCo
 	merged := have // keep what an operator or a newer server added
 	merged.Description, merged.Subjects, merged.MaxAge, merged.MaxBytes, merged.MaxMsgs = want.Description, want.Subjects, want.MaxAge, want.MaxBytes, want.MaxMsgs
 	merged.Replicas, merged.Duplicates = want.Replicas, want.Duplicates
+	if want.Name == StreamEvents {
+		merged.Compression = want.Compression // of what comes from now on
+	}
 	merged.AllowAtomicPublish, merged.AllowDirect, merged.AllowMsgTTL = true, true, have.AllowMsgTTL || want.AllowMsgTTL
 	if _, err = js.UpdateStream(ctx, merged); err != nil {
 		return fmt.Errorf("bring stream %s to the configuration: %w", want.Name, err)
@@ -238,5 +246,5 @@ func same(have, want jetstream.StreamConfig) bool {
 	}
 	return have.Description == want.Description && strings.Join(have.Subjects, " ") == strings.Join(want.Subjects, " ") &&
 		have.MaxAge == want.MaxAge && unlimited(have.MaxBytes) == unlimited(want.MaxBytes) && unlimited(have.MaxMsgs) == unlimited(want.MaxMsgs) &&
-		have.Replicas == want.Replicas && have.Duplicates == want.Duplicates && have.AllowAtomicPublish && have.AllowDirect && have.AllowMsgTTL == want.AllowMsgTTL
+		(want.Name != StreamEvents || have.Compression == want.Compression) && have.Replicas == want.Replicas && have.Duplicates == want.Duplicates && have.AllowAtomicPublish && have.AllowDirect && have.AllowMsgTTL == want.AllowMsgTTL
 }

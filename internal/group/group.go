@@ -60,7 +60,7 @@ func (g *Group) lease(id string) string { return "member." + g.Consumer + "." + 
 // Run is a membership: it joins, works, and leaves when ctx ends (nil), when Work fails (its error) or when it was expelled (ErrExpelled).
 func (g *Group) Run(ctx context.Context) error {
 	id := strings.ToLower(rand.Text()[:10])
-	l, err := eventlog.Acquire(ctx, g.State, g.lease(id), "run", true)
+	l, err := eventlog.Acquire(ctx, g.State, g.lease(id), "run", false)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil

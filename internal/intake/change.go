@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"strconv"
@@ -194,8 +195,19 @@ func (in *Intake) reverse(c bridge.Change, o stix.Object, was eventlog.Entry, he
 	return patch
 }
 
+// fingerprint stands for a source event where there may be many of them.
+func fingerprint(sourceEvent string) [16]byte {
+	sum := sha256.Sum256([]byte(sourceEvent))
+	return [16]byte(sum[:])
+}
+
 // repeated reports whether an event of the source was taken since the last cursors, and remembers it.
 func (in *Intake) repeated(sourceEvent string) bool {
+	if len(in.again) > 0 {
+		if _, ok := in.again[fingerprint(sourceEvent)]; ok {
+			return true
+		}
+	}
 	if _, ok := in.seen[sourceEvent]; ok {
 		return true
 	}

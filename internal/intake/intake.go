@@ -84,7 +84,8 @@ type Intake struct {
 	backlog atomic.Bool // first import
 	fresh   *freshness
 
-	seen, before map[string]struct{} // source events since the cursor, and since the one before it
+	seen, before map[string]struct{}   // source events since the cursor, and since the one before it
+	again        map[[16]byte]struct{} // fingerprints of source events after the cursor that this run began at: they come again, over many cursors
 }
 
 // item is one call of the producer on its way to a decision.
@@ -111,7 +112,7 @@ func Open(ctx context.Context, store *eventlog.Store, pub *nats.Conn, lease *eve
 		opt: opt, store: store, pub: pub, lease: lease, log: opt.Log,
 		in:     make(chan item, 2*groupChanges),                 // lets a group form while the one before is stored
 		groups: make(chan *group), stored: make(chan *group, 1), // the projection of one group overlaps the storing of the next
-		overlay: map[string]*pending{}, aliases: map[string]string{}, seen: map[string]struct{}{},
+		overlay: map[string]*pending{}, aliases: map[string]string{}, seen: map[string]struct{}{}, again: map[[16]byte]struct{}{},
 	}
 	in.moved = sync.NewCond(&in.mu)
 	in.backlog.Store(opt.Backfill)
@@ -177,9 +178,16 @@ func (in *Intake) Put(ctx context.Context, changes ...bridge.Change) error {
 	return nil
 }
 
-// Commit implements bridge.Intake.
+// Commit implements bridge.Intake. A producer's first cursor is durable when it returns: without one, a successor would begin anew, and
+// with start: new that is later than what was read already.
 func (in *Intake) Commit(ctx context.Context, cursor json.RawMessage) error {
-	return in.send(ctx, item{cursor: cursor})
+	in.mu.Lock()
+	first := in.cursor == nil
+	in.mu.Unlock()
+	if err := in.send(ctx, item{cursor: cursor}); err != nil || !first {
+		return err
+	}
+	return in.Flush(ctx)
 }
 
 // Flush blocks until everything put before is in the log and projected, and writes a waiting cursor to the state bucket.

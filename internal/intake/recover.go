@@ -148,7 +148,7 @@ func (in *Intake) repeats(ctx context.Context, from uint64) error {
 	return in.store.Log.Read(ctx, "repeats-"+in.opt.Producer, from, eventlog.ReadOptions{Filter: eventlog.Filter([]string{in.opt.Producer}, nil)}, func(r eventlog.Record) error {
 		c, err := bridge.ParseContext([]byte(r.Context))
 		if err == nil && c.SourceEvent != "" {
-			in.repeated(c.SourceEvent)
+			in.again[fingerprint(c.SourceEvent)] = struct{}{}
 		}
 		return nil
 	})
