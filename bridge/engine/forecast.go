@@ -15,6 +15,10 @@ type forecast struct {
 	maxAge time.Duration
 }
 
+func (e *Engine) forecast(log bridge.LogStatus) forecast {
+	return forecast{log: log, growth: e.growth.perSecond(), maxAge: time.Duration(e.cfg.Config.NATS.MaxAge)}
+}
+
 const (
 	// alarming is when a forecast becomes a problem that degrades health: while there is time to do something.
 	alarming = 7 * 24 * time.Hour

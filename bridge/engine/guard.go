@@ -94,6 +94,9 @@ func (e *Engine) sweep(ctx context.Context) error {
 // watermarks writes the mark and samples rates now and then.
 func (e *Engine) watermarks(ctx context.Context) error {
 	for pause(ctx, 5*time.Second) == nil {
+		if free := e.diskFree(); free >= 0 && free < diskLow {
+			e.log.Error("the disk of the event log is nearly full", "dir", e.cfg.Config.NATS.Dir, "free_bytes", free)
+		}
 		e.mark(ctx)
 		if _, last, err := e.store.Log.Bounds(ctx); err == nil {
 			e.growth.add(last)

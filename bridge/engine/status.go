@@ -11,6 +11,7 @@ import (
 
 	"github.com/stixbridge/stixbridge/bridge"
 	"github.com/stixbridge/stixbridge/internal/eventlog"
+	"github.com/stixbridge/stixbridge/internal/subscriber"
 )
 
 // Status tells how everything fares. It asks the server a handful of questions.
@@ -38,6 +39,14 @@ func (e *Engine) Status(ctx context.Context) (bridge.Status, error) {
 		cs.Dead = dead[cs.Name]
 		s.Consumers = append(s.Consumers, cs)
 	}
+	outside, err := subscriber.Status(ctx, e.store)
+	if err != nil {
+		return s, err
+	}
+	for _, c := range outside {
+		c.Overtaken = e.forecast(s.Log).overtaken(c)
+		s.Consumers = append(s.Consumers, c)
+	}
 	gone, err := e.orphans(ctx)
 	if err != nil {
 		return s, err
@@ -45,7 +54,10 @@ func (e *Engine) Status(ctx context.Context) (bridge.Status, error) {
 	for _, name := range slices.Sorted(maps.Keys(gone)) {
 		s.Orphans = append(s.Orphans, fmt.Sprintf("%s %s (kind %s)", gone[name].Role, name, gone[name].Kind))
 	}
-	s.Problems = problems(s, e.pressure != nil && e.pressure.waiting())
+	if free := e.diskFree(); free >= 0 && free < diskLow {
+		s.Problems = append(s.Problems, fmt.Sprintf("disk of %s: %d MiB are left: make room, and restart the bridge if it was full, for then its server takes no more events", e.cfg.Config.NATS.Dir, free>>20))
+	}
+	s.Problems = append(s.Problems, problems(s, e.pressure != nil && e.pressure.waiting())...)
 	if e.refused != nil {
 		s.Problems = append([]string{e.refused.Error()}, s.Problems...)
 	}
@@ -198,7 +210,7 @@ func (k *consumer) status(log bridge.LogStatus) bridge.ConsumerStatus {
 			s.Held["on_delete"] += n
 		}
 	}
-	s.Overtaken = forecast{log: log, growth: k.e.growth.perSecond(), maxAge: time.Duration(k.e.cfg.Config.NATS.MaxAge)}.overtaken(s)
+	s.Overtaken = k.e.forecast(log).overtaken(s)
 	return s
 }
 

@@ -66,8 +66,14 @@ func publish(t *testing.T, b *broker.Broker, producer string, n int) {
 		msgs = append(msgs, &nats.Msg{Subject: subject.String(), Header: nats.Header{eventlog.HeaderID: {id}, eventlog.HeaderMsgID: {producer + id}},
 			Data: fmt.Appendf(nil, `{"type":"tool","id":%q,"name":"t"}`, id)})
 	}
-	if _, err := eventlog.Commit(t.Context(), b.Conn(), msgs); err != nil {
-		t.Fatal(err)
+	for begun := time.Now(); ; { // a stream that was just made may have no leader yet
+		_, err := eventlog.Commit(t.Context(), b.Conn(), msgs)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, eventlog.ErrBusy) || time.Since(begun) > time.Minute {
+			t.Fatal(err)
+		}
 	}
 }
 

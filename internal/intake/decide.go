@@ -172,7 +172,7 @@ func (in *Intake) form(batch []item) (*group, error) {
 		}
 	}
 	if g.cursor != nil && g.at >= 0 {
-		g.msgs[g.at].Header[eventlog.HeaderCursor] = []string{string(g.cursor)}
+		g.msgs[g.at].Header[eventlog.HeaderCursor] = []string{in.seal.Seal(g.cursor)}
 	}
 	return g, nil
 }

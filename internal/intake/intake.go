@@ -22,6 +22,7 @@ import (
 
 	"github.com/stixbridge/stixbridge/bridge"
 	"github.com/stixbridge/stixbridge/internal/eventlog"
+	"github.com/stixbridge/stixbridge/internal/seal"
 	"github.com/stixbridge/stixbridge/stix"
 )
 
@@ -58,6 +59,7 @@ type Intake struct {
 	store *eventlog.Store
 	pub   *nats.Conn
 	lease *eventlog.Lease
+	seal  *seal.Seal // cursors travel on events, and subscribers receive those as they are stored
 	log   *slog.Logger
 
 	markings stix.Markings

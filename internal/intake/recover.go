@@ -11,6 +11,7 @@ import (
 
 	"github.com/stixbridge/stixbridge/bridge"
 	"github.com/stixbridge/stixbridge/internal/eventlog"
+	"github.com/stixbridge/stixbridge/internal/seal"
 	"github.com/stixbridge/stixbridge/stix"
 )
 
@@ -20,6 +21,10 @@ var ErrRebuild = errors.New("the event log no longer reaches back to the checkpo
 // recover brings STIX_LATEST up to the log before the first decision, and reads cursor, fence and what the source may repeat.
 func (in *Intake) recover(ctx context.Context) error {
 	p := in.opt.Producer
+	var err error
+	if in.seal, err = seal.Load(ctx, in.store.State); err != nil {
+		return err
+	}
 	c, err := in.store.Latest.Checkpoint(ctx, p)
 	if err != nil {
 		return err
@@ -82,7 +87,11 @@ func (in *Intake) catchUp(ctx context.Context, from uint64) error {
 			return err
 		}
 		if r.Cursor != "" {
-			in.check.Cursor, in.check.CursorSeq = json.RawMessage(r.Cursor), r.Seq
+			cursor, err := in.seal.Open(r.Cursor)
+			if err != nil {
+				return fmt.Errorf("event %d: %w", r.Seq, err)
+			}
+			in.check.Cursor, in.check.CursorSeq = cursor, r.Seq
 		}
 		in.check.Seq, in.check.EventSeq = r.Seq, r.Seq
 		if e.passing {
