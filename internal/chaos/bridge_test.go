@@ -161,7 +161,7 @@ func said(file string, from int64, what *regexp.Regexp) error {
 		return err
 	}
 	for line := range bytes.Lines(b[min(from, int64(len(b))):]) {
-		if (bytes.Contains(line, []byte("WARN")) || bytes.Contains(line, []byte("ERROR"))) && what.Match(line) {
+		if (bytes.Contains(line, []byte("WARN")) || bytes.Contains(line, []byte("ERR"))) && what.Match(line) {
 			return nil
 		}
 	}
