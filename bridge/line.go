@@ -24,9 +24,11 @@ func appendLine(b []byte, e Event) []byte {
 	b = appendString(b, e.ID)
 	b = append(b, `,"object":`...)
 	b = append(b, e.Object.Raw()...)
-	if c := e.Context.JSON(); len(c) > 2 {
-		b = append(b, `,"context":`...)
-		b = append(b, c...)
+	end := len(b)
+	b = append(b, `,"context":`...)
+	from := len(b)
+	if b = e.Context.AppendJSON(b); len(b)-from == len("{}") { // empty
+		b = b[:end]
 	}
 	return append(b, '}')
 }

@@ -38,3 +38,13 @@ func BenchmarkLine(b *testing.B) {
 		})
 	}
 }
+
+// An event that is only passed on is copied, never decoded.
+func TestALineCostsNoAllocation(t *testing.T) {
+	e := lined(t)
+	e.Context = bridge.Context{Origin: &bridge.Origin{Platform: "p", User: "u"}, Prev: 12, SourceEvent: "0123456789abcdef"}
+	var line []byte
+	if n := testing.AllocsPerRun(100, func() { line = e.Line(line[:0]) }); n > 0 {
+		t.Errorf("%v allocations a line, want none", n)
+	}
+}
