@@ -156,7 +156,6 @@ func (m *member) step(ctx context.Context) error {
 	if err := m.expel(ctx, now); err != nil {
 		return nil // the next step tries again
 	}
-	mine := v.of(m.id)
 	give, take := v.plan(m.id, m.Single != nil && m.Single(v.phase))
 	if len(give) > 0 && now.Sub(m.gave) >= settling {
 		m.gave = now
@@ -168,7 +167,7 @@ func (m *member) step(ctx context.Context) error {
 	if len(take) > 0 {
 		m.swap(ctx, take, m.id)
 	}
-	mine = v.of(m.id)
+	mine := v.of(m.id)
 	if m.work != nil && !slices.Equal(mine, m.work.share) {
 		if err := m.stopWork(nil); err != nil {
 			return err

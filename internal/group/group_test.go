@@ -37,7 +37,6 @@ type floor struct {
 	single bool
 	mu     sync.Mutex
 	owner  [parts]string
-	ends   map[string]chan error
 }
 
 func (f *floor) count(name string) (n int) {
