@@ -198,7 +198,11 @@ func showStatus(a *app, s bridge.Status) {
 		for _, n := range k.Held {
 			held += n
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%d\t%d\t%d\t%d\t%s\n", k.Name, k.Kind, k.Health, k.Position, k.Lag, age(k.OldestAge), k.Delivered, k.Retracted, held, k.Dead, short(k.Error, 60))
+		kind := k.Kind
+		if k.Members > 1 {
+			kind += fmt.Sprintf(" ×%d", k.Members)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%d\t%d\t%d\t%d\t%s\n", k.Name, kind, k.Health, k.Position, k.Lag, age(k.OldestAge), k.Delivered, k.Retracted, held, k.Dead, short(k.Error, 60))
 	}
 	_ = w.Flush()
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/stixbridge/stixbridge/bridge"
 	"github.com/stixbridge/stixbridge/bridge/engine"
 	"github.com/stixbridge/stixbridge/internal/broker"
 	"github.com/stixbridge/stixbridge/internal/config"
@@ -132,6 +133,16 @@ func (c *runCmd) known(cfg *config.Loaded) error {
 
 // pages lets the status page see the engine.
 type pages struct{ *engine.Engine }
+
+// Status is what all processes on one event log tell together; it blocks for some 250 ms where there can be others.
+func (p pages) Status(ctx context.Context) (bridge.Status, error) {
+	if !p.Broker().Embedded() {
+		if s, err := (engine.Remote{NC: p.Broker().Conn()}).Status(ctx); err == nil {
+			return s, nil
+		}
+	}
+	return p.Engine.Status(ctx)
+}
 
 // Do carries out an order of the status page.
 func (p pages) Do(ctx context.Context, o web.Order) error {
