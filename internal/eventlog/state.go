@@ -116,20 +116,24 @@ func (s *State) Remove(ctx context.Context, key string, revision uint64) error {
 	return nil
 }
 
-// Keys lists the keys below a prefix ("pos.archive.").
-func (s *State) Keys(ctx context.Context, prefix string) ([]string, error) {
-	l, err := s.kv.ListKeysFiltered(ctx, prefix+">")
-	if errors.Is(err, jetstream.ErrNoKeysFound) {
-		return nil, nil
+// Keys lists the keys below a prefix ("pos.archive."): all of them, or an error.
+func (s *State) Keys(ctx context.Context, prefix string) (keys []string, err error) {
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	complete := false
+	err = s.Follow(watching, []string{prefix + ">"}, func(key string, value []byte, _ uint64) {
+		switch {
+		case key == "":
+			complete = true
+			stop()
+		case value != nil && !complete:
+			keys = append(keys, key)
+		}
+	})
+	if complete {
+		return keys, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("state %s: %w", prefix, err)
-	}
-	var keys []string
-	for k := range l.Keys() {
-		keys = append(keys, k)
-	}
-	return keys, nil
+	return nil, err
 }
 
 // Watch calls yield for every present and future value below a prefix until ctx ends; value nil means deleted.
