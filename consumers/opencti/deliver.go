@@ -72,7 +72,7 @@ func (c *call) send(ctx context.Context, cards []*card) (arrived []*card, err er
 	var out outlet = &door{call: c}
 	size := len(cards)
 	if c.ses.publisher != nil {
-		out, size = &queue{call: c, envelope: c.s.envelope(c.ses), stream: c.ses.publisher.Stream(ctx), flight: newFlight()}, chunkSize
+		out, size = &queue{call: c, envelope: c.s.envelope(c.ses), stream: c.ses.publisher.Stream(ctx), flight: p.flight}, chunkSize
 	}
 	var sent []piece
 	for chunk := p.chunk(size); len(chunk) > 0; chunk = p.chunk(size) {
@@ -84,6 +84,8 @@ func (c *call) send(ctx context.Context, cards []*card) (arrived []*card, err er
 			if ctx.Err() != nil {
 				c.s.adrift.put(chunk)
 			}
+			close(p.flight.handed)
+			c.s.memory.land(p.flight, false)
 			return nil, err
 		}
 		if err != nil {
@@ -92,7 +94,9 @@ func (c *call) send(ctx context.Context, cards []*card) (arrived []*card, err er
 		}
 		sent = append(sent, pieces...)
 	}
+	close(p.flight.handed)
 	failed, sure := out.wait()
+	c.s.memory.land(p.flight, sure)
 	if ctx.Err() != nil {
 		c.s.adrift.add(sent, failed)
 	}
@@ -164,9 +168,7 @@ func (q *queue) wait() (map[int]error, bool) {
 	for i := range failed.Errors {
 		q.s.works.giveBack(q.works[i], 1)
 	}
-	sure := len(failed.Errors) == 0 && !q.stream.Resent()
-	q.s.memory.land(q.flight, sure)
-	return failed.Errors, sure
+	return failed.Errors, len(failed.Errors) == 0 && !q.stream.Resent()
 }
 
 // errUnsure is an object that another call sent, on a connection that was lost.

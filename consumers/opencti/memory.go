@@ -15,8 +15,9 @@ type memory struct {
 	mu        sync.Mutex
 	young     map[string]struct{}
 	old       map[string]struct{}
-	flying    map[string]*flight // what calls under way have handed over
-	followers []string           // producers that follow this platform
+	flying    map[string]*flight // what calls under way carry
+	flights   uint64
+	followers []string // producers that follow this platform
 }
 
 func (m *memory) has(id string) bool {
@@ -24,7 +25,7 @@ func (m *memory) has(id string) bool {
 	return known
 }
 
-// knows reports whether an object was sent, or the flight that it is on.
+// knows reports whether an object was sent, or the flight that it is booked on.
 func (m *memory) knows(id string) (bool, *flight) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -40,31 +41,62 @@ func (m *memory) knows(id string) (bool, *flight) {
 // flight is what one call hands to the broker. What another call hands over later comes after it in the queue, as long as neither has to send
 // anything twice.
 type flight struct {
-	ids  []string
-	done chan struct{} // closed when it is known how it ended
-	sure bool          // all arrived, and at the first try; valid when done
+	n      uint64          // calls that began earlier have lower ones
+	ids    map[string]bool // booked; true once handed over
+	handed chan struct{}   // closed when nothing more is handed over
+	done   chan struct{}   // closed when it is known how it ended
+	sure   bool            // all arrived, and at the first try; valid when done
 }
 
-func newFlight() *flight { return &flight{done: make(chan struct{})} }
-
-// board puts objects on a flight.
-func (m *memory) board(f *flight, ids []string) {
+// book begins a flight with the objects that it is to carry. Those that another one carries already stay there.
+func (m *memory) book(ids []string) *flight {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.flights++
+	f := &flight{n: m.flights, ids: make(map[string]bool, len(ids)), handed: make(chan struct{}), done: make(chan struct{})}
 	if m.flying == nil {
 		m.flying = map[string]*flight{}
 	}
-	f.ids = append(f.ids, ids...)
 	for _, id := range ids {
-		m.flying[id] = f
+		f.ids[id] = false
+		if m.flying[id] == nil {
+			m.flying[id] = f
+		}
 	}
+	return f
+}
+
+// board notes what was handed over.
+func (m *memory) board(f *flight, ids []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, id := range ids {
+		f.ids[id] = true
+		if m.flying[id] == nil {
+			m.flying[id] = f
+		}
+	}
+}
+
+// carries waits, if it must, until it is known whether a flight hands an object over before the one that asks. To those that began later it
+// does not listen: they may be waiting for it.
+func (m *memory) carries(ctx context.Context, f *flight, id string, asks *flight) bool {
+	if f.n < asks.n {
+		select {
+		case <-f.handed:
+		case <-ctx.Done():
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return f.ids[id]
 }
 
 // land ends a flight.
 func (m *memory) land(f *flight, sure bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, id := range f.ids {
+	for id := range f.ids {
 		if m.flying[id] == f {
 			delete(m.flying, id)
 		}

@@ -33,6 +33,7 @@ type plan struct {
 	along  map[string]*card   // what goes along; nil: looked for, and it does not
 	looked int                // how many of them do
 	others map[string]*flight // what other calls have handed over and is not confirmed yet
+	flight *flight            // of this call
 }
 
 func (s *sink) plan(bundle string, cards []*card) *plan {
@@ -42,6 +43,11 @@ func (s *sink) plan(bundle string, cards []*card) *plan {
 			p.own[c.object.ID()] = i
 		}
 	}
+	ids := make([]string, 0, len(p.own))
+	for id := range p.own {
+		ids = append(ids, id)
+	}
+	p.flight = s.memory.book(ids)
 	return p
 }
 
@@ -137,11 +143,12 @@ func (p *plan) complete(ctx context.Context, refers []*card) (found []*card, err
 				if _, asked := p.along[id]; asked || p.others[id] != nil || stix.KnownMarking(id) {
 					continue
 				}
-				known, flight := p.s.memory.knows(id)
-				if flight != nil {
-					p.others[id] = flight
+				known, other := p.s.memory.knows(id)
+				if other != nil && p.s.memory.carries(ctx, other, id, p.flight) {
+					p.others[id] = other
+					continue
 				}
-				if known || flight != nil {
+				if known {
 					continue
 				}
 				p.along[id] = nil
