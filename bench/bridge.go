@@ -135,6 +135,7 @@ func (k *instance) stored(ctx context.Context, n int) (time.Time, error) {
 	}
 }
 
+// close ends it; a second call does nothing.
 func (k *instance) close() {
 	if k.nc != nil {
 		k.nc.Close()
