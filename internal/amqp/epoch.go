@@ -20,6 +20,7 @@ const (
 type epoch struct {
 	p    *Publisher
 	raw  net.Conn
+	cork *cork // around raw
 	conn *amqp091.Connection
 	ch   *amqp091.Channel
 
@@ -58,8 +59,9 @@ func begin(ctx context.Context, p *Publisher) (*epoch, error) {
 			d := net.Dialer{Timeout: dialTimeout}
 			c, err := d.DialContext(ctx, network, addr)
 			if err == nil {
-				e.raw = c
+				e.raw, e.cork = c, &cork{Conn: c}
 				err = c.SetDeadline(time.Now().Add(dialTimeout)) // of the handshake; the library lifts it
+				return e.cork, err
 			}
 			return c, err
 		},

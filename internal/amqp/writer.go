@@ -9,11 +9,15 @@ import (
 // write publishes one message after the other. A write can block for as long as the broker does not read; nobody waits for
 // this goroutine but the end of the epoch, which closes the connection under it.
 func (e *epoch) write() {
+	defer func() { _ = e.cork.pull() }() // what the library still says must get out
 	for {
 		select {
 		case <-e.done:
 			return
 		case s := <-e.queue:
+			if len(e.queue) > 0 {
+				e.cork.put()
+			}
 			dc, err := e.ch.PublishWithDeferredConfirm(e.p.c.Exchange, e.p.c.Key, true, false, amqp091.Publishing{
 				MessageId: s.msg.ID, ContentEncoding: "utf-8", DeliveryMode: amqp091.Persistent, Body: s.msg.Body,
 			})
@@ -23,6 +27,11 @@ func (e *epoch) write() {
 				return
 			}
 			s.dc = dc
+			if len(e.queue) == 0 {
+				if err := e.cork.pull(); err != nil {
+					e.end(err)
+				}
+			}
 			e.p.count(func(c *Counts) { c.Published++ })
 			e.await <- s
 			if e.over() { // the resolver may have left
