@@ -95,7 +95,7 @@ type ConsumerConfig struct {
 	Backfill      *bool    `json:"backfill,omitempty" jsonschema:"description=Deliver events of a first import or a recovery. Default true\\, false for tickets."`
 	Prefer        []string `json:"prefer,omitempty" jsonschema:"description=Producers in order of preference\\, where several assert the same object."`
 	OnDelete      string   `json:"on_delete,omitempty" jsonschema:"enum=auto,enum=ignore,enum=revoke,enum=delete,description=What a delete\\, expire or retract means at the target. Default auto."`
-	Concurrency   int      `json:"concurrency,omitempty" jsonschema:"minimum=1,maximum=64,description=Deliveries under way at once. Order per object is kept."`
+	Concurrency   int      `json:"concurrency,omitempty" jsonschema:"minimum=1,maximum=64,description=Deliveries under way at once. Order per object is kept. Default 1\\, 4 for opencti."`
 	Batch         int      `json:"batch,omitempty" jsonschema:"minimum=1,maximum=10000,description=Most events in one delivery."`
 	Timeout       Duration `json:"timeout,omitempty" jsonschema:"description=Longest time of one delivery. Default 60s."`
 	Protect       bool     `json:"protect,omitempty" jsonschema:"description=The event log must not drop what this consumer has not read: when the log is nearly full\\, producers wait."`

@@ -103,8 +103,10 @@ type Traits struct {
 	Ordered bool   // the target is one ordered medium (a file): one writer, log order, concurrency 1
 	Start   string // default of start: new, latest or all
 	Batch   Limits // default batch
-	Live    bool   // producer: never drains; run --once skips it
-	Push    bool   // producer: is pushed to; run --once skips it
+	// Concurrency is the default of concurrency, for a target that takes several deliveries at once better than one. 0 means 1.
+	Concurrency int
+	Live        bool // producer: never drains; run --once skips it
+	Push        bool // producer: is pushed to; run --once skips it
 }
 
 // Plugin is one kind of producer, sink or enricher.

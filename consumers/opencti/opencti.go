@@ -18,10 +18,11 @@ import (
 	"github.com/stixbridge/stixbridge/internal/opencti"
 )
 
-// Plugin is the kind opencti.
+// Plugin is the kind opencti. Several deliveries at once keep the broker busy: while one waits for its last confirmations, others are planned
+// and sent.
 var Plugin = bridge.Define("opencti", "OpenCTI platform: as a connector, through its queue (AMQP) or its API", Config{
 	QueueProtocol: "amqp", QueueThreshold: 500e6,
-}, newSink).With(bridge.Traits{State: true, Batch: bridge.Limits{Events: 1000, Bytes: 4 << 20}}).For(`kind: opencti
+}, newSink).With(bridge.Traits{State: true, Batch: bridge.Limits{Events: 250, Bytes: 4 << 20}, Concurrency: 4}).For(`kind: opencti
 name: to-opencti
 url: https://opencti.example.org
 token: ${OPENCTI_TOKEN}

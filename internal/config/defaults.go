@@ -49,5 +49,8 @@ func consumerDefaults(k *kind) bridge.ConsumerConfig {
 	if k.traits.Batch.Events > 0 {
 		c.Batch = k.traits.Batch.Events
 	}
+	if k.traits.Concurrency > 0 {
+		c.Concurrency = k.traits.Concurrency
+	}
 	return c
 }

@@ -92,6 +92,9 @@ func traits(k *kind) string {
 	}
 	c := consumerDefaults(k)
 	words := []string{"`start: " + c.Start + "`", "`max_tlp: " + c.MaxTLP + "`", fmt.Sprintf("`batch: %d`", c.Batch)}
+	if c.Concurrency > 1 {
+		words = append(words, fmt.Sprintf("`concurrency: %d`", c.Concurrency))
+	}
 	text := "Defaults: " + strings.Join(words, ", ") + "."
 	if k.traits.Leaves {
 		text += " The target is outside the house: `producers` must be named."
