@@ -152,8 +152,8 @@ func TestProtectedSlowSinkMakesTheSourceWaitAndLosesNothing(t *testing.T) {
 		if err := whole(); err != nil {
 			return err
 		}
-		if n := len(slow.got()); n < objects*versions {
-			return fmt.Errorf("%d of %d events", n, objects*versions)
+		if n, want := len(slow.got()), objects*(versions+1); n < want {
+			return fmt.Errorf("%d of %d events", n, want)
 		}
 		return nil
 	})

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -30,12 +31,32 @@ func Restore(ctx context.Context, nc *nats.Conn, cfg jetstream.StreamConfig, sta
 	return info, nil
 }
 
+// silence is after how long without a chunk the server gives a restore up; until then it refuses another one with codeRestoring.
+const silence = 5 * time.Second
+
+const codeRestoring = 10130
+
 func restore(ctx context.Context, nc *nats.Conn, cfg jetstream.StreamConfig, state jetstream.StreamState, r io.Reader) (*jetstream.StreamInfo, error) {
 	var begun struct {
 		Subject string `json:"deliver_subject"`
 	}
-	if err := call(ctx, nc, "$JS.API.STREAM.RESTORE."+cfg.Name, map[string]any{"config": cfg, "state": state}, &begun); err != nil {
-		return nil, err
+	for began := time.Now(); ; {
+		err := call(ctx, nc, "$JS.API.STREAM.RESTORE."+cfg.Name, map[string]any{"config": cfg, "state": state}, &begun)
+		if err == nil {
+			break
+		}
+		var api *jetstream.APIError
+		if !errors.As(err, &api) || api.ErrorCode != codeRestoring || time.Since(began) > 6*silence {
+			return nil, err
+		}
+		if time.Since(began) > silence { // given up, but the cluster keeps the name, and lists no such stream
+			_ = call(ctx, nc, "$JS.API.STREAM.DELETE."+cfg.Name, nil, nil)
+		}
+		select { // a restore that was killed
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(silence / 10):
+		}
 	}
 	// The acknowledgement of a chunk is empty; anything else is the reason for an early end.
 	inbox := nc.NewRespInbox() + "r"
@@ -81,7 +102,7 @@ func restore(ctx context.Context, nc *nats.Conn, cfg jetstream.StreamConfig, sta
 			break
 		}
 		if err != nil {
-			return nil, err // the server gives up after 5 s of silence and keeps nothing
+			return nil, err // the server gives up after silence and keeps nothing
 		}
 	}
 	for range cap(slots) { // all chunks have arrived

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -98,8 +99,18 @@ func restores(b *broker.Broker) error {
 
 func (m *mover) mark() string { return "stixbridge migrate of event log " + m.id }
 
-// clear removes what an earlier attempt of this move left in the target, and refuses a target with anything else.
+// clear removes what an earlier attempt of this move left in the target, and refuses a target with anything else. A restore that was killed a
+// moment ago keeps the cluster from listing its streams; that goes by.
 func (m *mover) clear(ctx context.Context) error {
+	for began := time.Now(); ; {
+		err := m.sweep(ctx)
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil || time.Since(began) > 6*silence {
+			return err
+		}
+	}
+}
+
+func (m *mover) sweep(ctx context.Context) error {
 	l := m.target.JS().ListStreams(ctx)
 	var leftovers []string
 	for i := range l.Info() {
