@@ -3,6 +3,7 @@ package opencti
 import (
 	"context"
 	"errors"
+	"math"
 
 	"golang.org/x/sync/errgroup"
 
@@ -96,7 +97,7 @@ func (c *call) follow(ctx context.Context, cards []*card, round int) ([]*card, e
 		return nil, nil
 	}
 	c.s.counts.overtake(len(newer))
-	arrived, err := c.send(ctx, newer)
+	arrived, err := c.send(ctx, newer, c.s.memory.book(math.MaxUint64, nil))
 	if err == nil {
 		err = c.lost
 	}

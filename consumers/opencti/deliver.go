@@ -14,6 +14,12 @@ import (
 // the platform's worker makes of it is read from the works later. It may be called concurrently, here and in other processes that write
 // to the same platform, as long as no two calls hold one object.
 func (s *sink) Deliver(ctx context.Context, batch []bridge.Event) error {
+	ids := make([]string, len(batch))
+	for i, e := range batch {
+		ids[i] = e.Object.ID()
+	}
+	flight := s.memory.book(batch[0].Seq, ids)
+	defer s.memory.land(flight, false)
 	ses, err := s.registered(ctx)
 	if err != nil {
 		return err
@@ -30,7 +36,7 @@ func (s *sink) Deliver(ctx context.Context, batch []bridge.Event) error {
 		if err := s.pressure(ctx, ses); err != nil {
 			return err
 		}
-		if err := c.deliver(ctx, cards); err != nil {
+		if err := c.deliver(ctx, cards, flight); err != nil {
 			return err
 		}
 	}
@@ -56,8 +62,8 @@ type call struct {
 }
 
 // deliver sends what a batch comes to, and sees to it that nothing that went along stays behind its newest version.
-func (c *call) deliver(ctx context.Context, cards []*card) error {
-	arrived, err := c.send(ctx, cards)
+func (c *call) deliver(ctx context.Context, cards []*card, f *flight) error {
+	arrived, err := c.send(ctx, cards, f)
 	for round := 0; err == nil && len(arrived) > 0; round++ {
 		arrived, err = c.follow(ctx, arrived, round)
 	}
@@ -66,13 +72,14 @@ func (c *call) deliver(ctx context.Context, cards []*card) error {
 
 // send plans cards and sends the pieces, a chunk being planned while the broker confirms the one before. It returns once all are confirmed
 // or failed, with the cards of what went along and arrived. Errors of events are in failed; an error returned says that nothing was sent.
-func (c *call) send(ctx context.Context, cards []*card) (arrived []*card, err error) {
-	p := c.s.plan(c.bundle, cards)
+func (c *call) send(ctx context.Context, cards []*card, f *flight) (arrived []*card, err error) {
+	defer c.s.memory.land(f, false)
+	p := c.s.plan(c.bundle, cards, f)
 	c.lost, c.unsure = nil, map[string]bool{}
 	var out outlet = &door{call: c}
 	size := len(cards)
 	if c.ses.publisher != nil {
-		out, size = &queue{call: c, envelope: c.s.envelope(c.ses), stream: c.ses.publisher.Stream(ctx), flight: p.flight}, chunkSize
+		out, size = &queue{call: c, envelope: c.s.envelope(c.ses), stream: c.ses.publisher.Stream(ctx), flight: f}, chunkSize
 	}
 	var sent []piece
 	for chunk := p.chunk(size); len(chunk) > 0; chunk = p.chunk(size) {
@@ -84,8 +91,6 @@ func (c *call) send(ctx context.Context, cards []*card) (arrived []*card, err er
 			if ctx.Err() != nil {
 				c.s.adrift.put(chunk)
 			}
-			close(p.flight.handed)
-			c.s.memory.land(p.flight, false)
 			return nil, err
 		}
 		if err != nil {
@@ -94,14 +99,14 @@ func (c *call) send(ctx context.Context, cards []*card) (arrived []*card, err er
 		}
 		sent = append(sent, pieces...)
 	}
-	close(p.flight.handed)
+	c.s.memory.depart(f)
 	failed, sure := out.wait()
-	c.s.memory.land(p.flight, sure)
+	c.s.memory.land(f, sure)
 	if ctx.Err() != nil {
 		c.s.adrift.add(sent, failed)
 	}
-	for id, f := range p.others { // which wait for none of ours: those have landed
-		if !sure || !f.landed(ctx) {
+	for id, other := range p.others { // which wait for none of ours: those have landed
+		if !sure || !other.well(ctx) {
 			c.unsure[id] = true
 		}
 	}

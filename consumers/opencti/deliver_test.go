@@ -165,11 +165,11 @@ func TestWhatAnotherCallHasHandedOverIsWaitedForAndNotSentTwice(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g.s.memory.clear()
-			other := g.s.memory.book([]string{m.ID()})
+			other := g.s.memory.book(0, []string{m.ID()})
 			done := make(chan error, 1)
 			go func() { done <- g.s.Deliver(t.Context(), g.creates(relationship(t, 3, hit, m, ""))) }()
 			g.s.memory.board(other, []string{m.ID()}) // it hands over what it has booked
-			close(other.handed)
+			g.s.memory.depart(other)
 			var got []string
 			g.p.Await("what is not on the other flight is on the queue", func() bool {
 				for _, d := range g.queued() {
@@ -200,13 +200,9 @@ func TestWhatAnotherCallHasBookedButDoesNotSendGoesAlong(t *testing.T) {
 	g := amqpRig(t)
 	m, hit := malware(t, 1), indicator(t, 2, "")
 	g.asserts("feed", m, hit)
-	earlier := g.s.memory.book([]string{m.ID()})
-	close(earlier.handed) // it failed, and handed nothing over
-	later := g.s.memory.book(nil)
-	later.n = 1 << 60
-	g.s.memory.mu.Lock()
-	g.s.memory.flying[hit.ID()] = later // it may be waiting for us
-	g.s.memory.mu.Unlock()
+	earlier := g.s.memory.book(0, []string{m.ID()})
+	g.s.memory.depart(earlier)                 // it failed, and handed nothing over
+	g.s.memory.book(1<<60, []string{hit.ID()}) // a later one, which may be waiting for us
 	g.deliver(g.creates(relationship(t, 3, hit, m, ""))...)
 	if n := len(g.queued()); n != 3 {
 		t.Errorf("%d messages", n)

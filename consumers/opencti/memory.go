@@ -16,8 +16,7 @@ type memory struct {
 	young     map[string]struct{}
 	old       map[string]struct{}
 	flying    map[string]*flight // what calls under way carry
-	flights   uint64
-	followers []string // producers that follow this platform
+	followers []string           // producers that follow this platform
 }
 
 func (m *memory) has(id string) bool {
@@ -41,19 +40,20 @@ func (m *memory) knows(id string) (bool, *flight) {
 // flight is what one call hands to the broker. What another call hands over later comes after it in the queue, as long as neither has to send
 // anything twice.
 type flight struct {
-	n      uint64          // calls that began earlier have lower ones
+	n      uint64          // place in the order of calls: sequence of the first event
 	ids    map[string]bool // booked; true once handed over
 	handed chan struct{}   // closed when nothing more is handed over
 	done   chan struct{}   // closed when it is known how it ended
 	sure   bool            // all arrived, and at the first try; valid when done
+	closed bool            // handed is
+	landed bool            // done is
 }
 
-// book begins a flight with the objects that it is to carry. Those that another one carries already stay there.
-func (m *memory) book(ids []string) *flight {
+// book begins a flight with the objects that it may carry. Those that another one carries already stay there.
+func (m *memory) book(n uint64, ids []string) *flight {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.flights++
-	f := &flight{n: m.flights, ids: make(map[string]bool, len(ids)), handed: make(chan struct{}), done: make(chan struct{})}
+	f := &flight{n: n, ids: make(map[string]bool, len(ids)), handed: make(chan struct{}), done: make(chan struct{})}
 	if m.flying == nil {
 		m.flying = map[string]*flight{}
 	}
@@ -92,21 +92,39 @@ func (m *memory) carries(ctx context.Context, f *flight, id string, asks *flight
 	return f.ids[id]
 }
 
-// land ends a flight.
-func (m *memory) land(f *flight, sure bool) {
+// depart says that nothing more is handed over.
+func (m *memory) depart(f *flight) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for id := range f.ids {
+	if !f.closed {
+		f.closed = true
+		close(f.handed)
+	}
+}
+
+// land ends a flight, unless it has ended; what surely arrived with it is known from now on.
+func (m *memory) land(f *flight, sure bool) {
+	m.depart(f)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if f.landed {
+		return
+	}
+	f.landed = true
+	for id, handed := range f.ids {
 		if m.flying[id] == f {
 			delete(m.flying, id)
+		}
+		if sure && handed {
+			m.note(id)
 		}
 	}
 	f.sure = sure
 	close(f.done)
 }
 
-// landed waits for the end of a flight and reports whether what came after it is certain to.
-func (f *flight) landed(ctx context.Context) bool {
+// well waits for the end of a flight and reports whether what was handed over after it surely comes after it.
+func (f *flight) well(ctx context.Context) bool {
 	select {
 	case <-f.done:
 		return f.sure
@@ -119,11 +137,15 @@ func (m *memory) add(ids []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, id := range ids {
-		if m.young == nil || len(m.young) >= m.most/2 {
-			m.young, m.old = make(map[string]struct{}), m.young
-		}
-		m.young[id] = struct{}{}
+		m.note(id)
 	}
+}
+
+func (m *memory) note(id string) {
+	if m.young == nil || len(m.young) >= m.most/2 {
+		m.young, m.old = make(map[string]struct{}), m.young
+	}
+	m.young[id] = struct{}{}
 }
 
 func (m *memory) forget(ids ...string) {

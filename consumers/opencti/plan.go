@@ -36,18 +36,13 @@ type plan struct {
 	flight *flight            // of this call
 }
 
-func (s *sink) plan(bundle string, cards []*card) *plan {
-	p := &plan{s: s, bundle: bundle, cards: cards, own: make(map[string]int, len(cards)), taken: make([]bool, len(cards)), along: map[string]*card{}, others: map[string]*flight{}}
+func (s *sink) plan(bundle string, cards []*card, f *flight) *plan {
+	p := &plan{s: s, flight: f, bundle: bundle, cards: cards, own: make(map[string]int, len(cards)), taken: make([]bool, len(cards)), along: map[string]*card{}, others: map[string]*flight{}}
 	for i, c := range cards {
 		if !c.gone {
 			p.own[c.object.ID()] = i
 		}
 	}
-	ids := make([]string, 0, len(p.own))
-	for id := range p.own {
-		ids = append(ids, id)
-	}
-	p.flight = s.memory.book(ids)
 	return p
 }
 

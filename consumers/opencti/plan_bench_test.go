@@ -45,7 +45,7 @@ func BenchmarkPlan(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		p := s.plan(bundleID(batch[0].ID), cards)
+		p := s.plan(bundleID(batch[0].ID), cards, s.memory.book(1, nil))
 		messages = 0
 		for chunk := p.chunk(chunkSize); len(chunk) > 0; chunk = p.chunk(chunkSize) {
 			pieces, err := p.pieces(b.Context(), chunk)
