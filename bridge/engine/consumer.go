@@ -187,6 +187,9 @@ func (k *consumer) run(ctx context.Context) error {
 		err := g.Run(ctx)
 		k.setShare(nil, nil)
 		switch {
+		case ctx.Err() != nil && (errors.Is(err, delivery.ErrFenced) || errors.Is(err, group.ErrExpelled) || transient(err)):
+			k.log.Warn("the last position is not saved: what came after it is delivered again", "error", err)
+			return nil
 		case ctx.Err() != nil, errors.Is(err, delivery.ErrFinal):
 			return err
 		case errors.Is(err, delivery.ErrFenced), errors.Is(err, group.ErrExpelled):

@@ -33,6 +33,7 @@ var (
 
 const (
 	codeWrongLast     = 10071
+	codeWrongLastNow  = 10164 // the same, by a cluster that has another write of the subject under way
 	codeFull          = 10077
 	codeBatchBusy     = 10210
 	codeBatchDup      = 10201
@@ -97,7 +98,7 @@ func request(ctx context.Context, nc *nats.Conn, m *nats.Msg) (uint64, error) {
 		return a.Seq, nil
 	}
 	switch int(a.Error.ErrorCode) {
-	case codeWrongLast:
+	case codeWrongLast, codeWrongLastNow:
 		return 0, fmt.Errorf("%w: %w", ErrFenced, a.Error)
 	case codeBatchBusy:
 		return 0, fmt.Errorf("%w: %w", ErrBusy, a.Error)

@@ -93,7 +93,7 @@ func (s *State) Swap(ctx context.Context, key string, v any, revision uint64) (u
 
 func wrongLast(err error) bool {
 	var a *jetstream.APIError
-	return errors.As(err, &a) && a.ErrorCode == codeWrongLast
+	return errors.As(err, &a) && (a.ErrorCode == codeWrongLast || a.ErrorCode == codeWrongLastNow)
 }
 
 // Delete removes a key.
