@@ -68,6 +68,7 @@ func main() {
 	var o options
 	only := flag.String("only", "", "sections to run, with commas: "+listed(sections))
 	all := flag.Bool("all", false, "run all sections and print a table")
+	page := flag.String("page", "", "put the table into this file, between its marks")
 	asTable := flag.Bool("table", false, "print a table at the end")
 	asJSON := flag.Bool("json", false, "print the results as JSON")
 	flag.IntVar(&o.n, "n", 50_000, "objects of the generated corpus")
@@ -93,7 +94,10 @@ func main() {
 	}
 	b, err := run(ctx, o, names)
 	if (*all || *asTable) && !o.quiet {
-		b.table()
+		fmt.Print("\n" + b.table())
+	}
+	if *page != "" {
+		err = errors.Join(err, b.page(*page))
 	}
 	if *asJSON {
 		out, _ := json.MarshalIndent(b.results, "", "  ") // numbers and strings only
