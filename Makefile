@@ -64,7 +64,7 @@ soak: peers ## run the kill and fault tests at full length (SOAK kills per cell)
 
 .PHONY: chaos
 chaos: peers ## run the fault lab: each fault once, or CHAOS=30m long; SEED=7 for the faults of a run before, BRIDGES=3
-	CHAOS=$(CHAOS) SEED=$(SEED) BRIDGES=$(BRIDGES) go test -count=1 -v -timeout 30h -run '^TestChaos$$' ./internal/chaos
+	LAB=1 CHAOS=$(CHAOS) SEED=$(SEED) BRIDGES=$(BRIDGES) go test -count=1 -v -timeout 30h -run '^TestChaos$$' ./internal/chaos
 
 .PHONY: generate
 generate: ## write the generated files anew: schema, reference pages, golden files

