@@ -359,11 +359,21 @@ type Checkpoint struct {
 	CursorSeq uint64          `json:"cursor_seq,omitempty"` // sequence of that event
 	EventSeq  uint64          `json:"event_seq,omitempty"`  // sequence of the producer's last event
 	Objects   int64           `json:"objects,omitempty"`    // entries of this producer, for estimates only
+	Writer    string          `json:"writer,omitempty"`     // who wrote it, so that one finds its own again when an answer got lost
+	At        uint64          `json:"-"`                    // its sequence in STIX_LATEST; 0: there is none
 }
 
 func checkpointSubject(producer string) string { return "checkpoint.v1." + producer }
 
-// Message is the checkpoint as STIX_LATEST stores it, in the same batch as the entries.
+// Fenced is the checkpoint as STIX_LATEST stores it, if the one that is there is still the one at At. It goes into the same batch as the
+// entries, so that nobody who was overtaken writes those either.
+func (c Checkpoint) Fenced(producer string) *nats.Msg {
+	m := c.Message(producer)
+	m.Header[headerLastSubjectSeq] = []string{strconv.FormatUint(c.At, 10)}
+	return m
+}
+
+// Message is the checkpoint without a fence.
 func (c Checkpoint) Message(producer string) *nats.Msg {
 	b, _ := json.Marshal(c) // cannot fail: Cursor was valid JSON when it was committed
 	return &nats.Msg{Subject: checkpointSubject(producer), Header: nats.Header{}, Data: b}
@@ -382,6 +392,7 @@ func (l *Latest) Checkpoint(ctx context.Context, producer string) (c Checkpoint,
 	if err := json.Unmarshal(m.Data, &c); err != nil {
 		return c, fmt.Errorf("checkpoint of %s is damaged: %w", producer, err)
 	}
+	c.At = m.Sequence
 	return c, nil
 }
 

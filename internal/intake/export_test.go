@@ -16,3 +16,14 @@ func (o Options) CrashAt(point string, err error) Options {
 	}
 	return o
 }
+
+// Visit makes f run at a point, as long as it takes.
+func (o Options) Visit(point string, f func()) Options {
+	o.inject = func(p string) error {
+		if p == point {
+			f()
+		}
+		return nil
+	}
+	return o
+}

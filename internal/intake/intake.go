@@ -10,6 +10,7 @@ package intake
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -75,6 +76,8 @@ type Intake struct {
 	last     uint64 // sequence of this producer's last event; owned by publish
 	erasures uint64
 	check    eventlog.Checkpoint // owned by project
+	written  eventlog.Checkpoint // the one that is stored
+	writer   string              // this intake, in checkpoints
 
 	mu      sync.Mutex
 	moved   *sync.Cond
@@ -114,7 +117,7 @@ func Open(ctx context.Context, store *eventlog.Store, pub *nats.Conn, lease *eve
 		opt: opt, store: store, pub: pub, lease: lease, log: opt.Log,
 		in:     make(chan item, 2*groupChanges),                 // lets a group form while the one before is stored
 		groups: make(chan *group), stored: make(chan *group, 1), // the projection of one group overlaps the storing of the next
-		overlay: map[string]*pending{}, aliases: map[string]string{}, seen: map[string]struct{}{}, again: map[[16]byte]struct{}{},
+		writer: rand.Text(), overlay: map[string]*pending{}, aliases: map[string]string{}, seen: map[string]struct{}{}, again: map[[16]byte]struct{}{},
 	}
 	in.moved = sync.NewCond(&in.mu)
 	in.backlog.Store(opt.Backfill)

@@ -260,7 +260,8 @@ func (in *Intake) entryMessage(e eventlog.Entry) *nats.Msg {
 	return m
 }
 
-// writeLatest stores entries; the checkpoint goes with the last batch, so that no checkpoint is ahead of its entries.
+// writeLatest stores entries and then the checkpoint, each batch behind the checkpoint that was stored last: who was overtaken can turn
+// nothing back. A batch that is not the last one repeats the old checkpoint, so that none is ahead of its entries.
 func (in *Intake) writeLatest(ctx context.Context, entries []*nats.Msg) error {
 	for {
 		n, size := 0, 0
@@ -268,28 +269,48 @@ func (in *Intake) writeLatest(ctx context.Context, entries []*nats.Msg) error {
 			size += len(entries[n].Data)
 			n++
 		}
-		batch := append([]*nats.Msg{}, entries[:n]...)
-		entries = entries[n:]
-		if len(entries) == 0 {
-			batch = append(batch, in.check.Message(in.opt.Producer))
+		check := in.written
+		if n == len(entries) {
+			check = in.check
 		}
-		var last uint64
-		err := in.persist(ctx, "update STIX_LATEST", func(ctx context.Context) (err error) {
-			last, err = eventlog.Commit(ctx, in.pub, batch)
-			return err
+		check.Writer, check.At = in.writer, in.written.At
+		batch := append([]*nats.Msg{check.Fenced(in.opt.Producer)}, entries[:n]...)
+		entries = entries[n:]
+		err := in.persist(ctx, "update STIX_LATEST", func(ctx context.Context) error {
+			last, err := eventlog.Commit(ctx, in.pub, batch)
+			if err == nil {
+				check.At = last - uint64(len(batch)-1)
+				return nil
+			}
+			if !errors.Is(err, eventlog.ErrUnknown) && !errors.Is(err, eventlog.ErrFenced) {
+				return err
+			}
+			// Either the answer got lost, or another writer has taken over: the checkpoint that is there tells which.
+			have, look := in.store.Latest.Checkpoint(ctx, in.opt.Producer)
+			switch {
+			case look != nil:
+				return fmt.Errorf("%w (and then: %w)", unfenced(err), look)
+			case have.At == check.At: // nothing was stored
+				return unfenced(err)
+			case have.Writer == in.writer && string(batch[0].Data) == string(have.Message(in.opt.Producer).Data):
+				check.At = have.At
+				return nil
+			}
+			return fmt.Errorf("STIX_LATEST of %s: %w", in.opt.Producer, eventlog.ErrFenced)
 		})
 		if err != nil {
 			return err
 		}
+		in.written = check
+		in.store.Latest.Saw(in.opt.Producer, check.At)
 		if in.opt.Expiry != nil {
 			for i, m := range batch {
 				if until := m.Header["Valid-Until"]; len(until) > 0 {
-					in.opt.Expiry(until[0], last-uint64(len(batch)-1-i))
+					in.opt.Expiry(until[0], check.At+uint64(i))
 				}
 			}
 		}
 		if len(entries) == 0 {
-			in.store.Latest.Saw(in.opt.Producer, last)
 			return nil
 		}
 	}

@@ -29,7 +29,7 @@ func (in *Intake) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	in.check = c
+	in.check, in.written = c, c
 	last, ok, err := in.store.Log.LastOf(ctx, p)
 	if err != nil {
 		return err
